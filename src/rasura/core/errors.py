@@ -1,0 +1,83 @@
+"""The error tree, sorted by what the person can do about it.
+
+    RasuraError
+    +-- BadInput           a file, record or option is wrong: file, line, field, what was expected
+    +-- UnknownMethod      no method of that name; near matches are given
+    +-- BadMethod          a method file breaks the house rules (for authors of methods)
+    +-- NeedsRole          a signal or metric needs another model; says which option brings it
+    +-- WrongModality      a text method on a picture model, or the other way round
+    +-- NotYetSupported    could be built, is not
+    +-- NeverSupported     will not be built, with the reason
+    +-- StoreDamaged       a finished shard cannot be read; says which and how to rebuild it
+    +-- UnsafeModel        pickle weights or remote code that were not allowed
+    +-- MissingDependency  an optional package; gives the pip line
+    +-- TrainingDiverged   a loss became NaN or infinite; the last good weights are kept
+
+At the command line each is one line without traceback and exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RasuraError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class BadInput(RasuraError, ValueError):
+    """The input is wrong: the message says what, where, and what was expected."""
+
+
+class UnknownMethod(RasuraError, LookupError):
+    """No method of this name in this family."""
+
+    def __init__(self, family: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known) or 'none'}"
+        super().__init__(f"no {family} method is called '{name}'; {hint}")
+
+
+class BadMethod(RasuraError, TypeError):
+    """A method file breaks the rules of the house."""
+
+
+class NeedsRole(RasuraError, ValueError):
+    """A model role is missing."""
+
+    def __init__(self, method: str, role: str) -> None:
+        super().__init__(f"{method} needs a {role} model: pass --{role} (in Python: {role}=...)")
+        self.role = role
+
+
+class WrongModality(RasuraError, TypeError):
+    """A method for one kind of model was used on another."""
+
+
+class NotYetSupported(RasuraError, NotImplementedError):
+    """Could be built, is not."""
+
+
+class NeverSupported(RasuraError, NotImplementedError):
+    """Will not be built; the message gives the reason."""
+
+
+class StoreDamaged(RasuraError, OSError):
+    """A finished shard cannot be read back."""
+
+
+class UnsafeModel(RasuraError, ValueError):
+    """Loading would run code or unpickle data that were not allowed."""
+
+
+class MissingDependency(RasuraError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(f"{feature} needs {package}: pip install 'rasura[{extra}]'")
+
+
+class TrainingDiverged(RasuraError, ArithmeticError):
+    """A loss became NaN or infinite."""

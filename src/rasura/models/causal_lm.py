@@ -1,0 +1,351 @@
+"""The handle of a language model: any ``AutoModelForCausalLM`` with its tokenizer.
+
+Everything the house asks of a language model goes through this file: tokens and which of them are scored, one forward
+pass with the output matrix applied to scored positions only, hidden states with the forward stopped at the layer
+asked for, a content fingerprint, cloning, saving. Batches are padded on the right; padding is never attended to and
+never scored, and tokens keep the special tokens their own tokenizer puts in front of a text.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import BadInput, NotYetSupported
+from ..core.types import Sample, Samples, Site
+from . import sites as _sites
+from ._fingerprint import fingerprint, short_hash
+from ._loading import load_parts, quiet_library
+
+if TYPE_CHECKING:
+    import torch
+
+HEAD_CHUNK = 1 << 26  # entries of a (positions x vocabulary) block of logits held at once
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One sample as token ids. Token t is scored for t >= first, predicted from the tokens before it."""
+
+    ids: np.ndarray  # (T,) int64, as the tokenizer returns them
+    first: int  # >= 1: the first token of a text has nothing before it
+    cut: int  # index of the first token of the secret (Sample.secret, else what follows Sample.start), T when there is none
+    scored_text: str  # the characters the scored tokens stand for
+
+    @property
+    def scored(self) -> int:
+        return max(0, len(self.ids) - self.first)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log-probabilities of scored tokens, flat over a batch; keeps gradients.
+
+    ``row`` says which sample a token belongs to; ``n`` is the number of samples.
+    """
+
+    log_probability: torch.Tensor  # (tokens,)
+    row: torch.Tensor  # (tokens,) int64
+    n: int
+    log_distribution: torch.Tensor | None = None  # (tokens, vocabulary), only where asked for
+
+    def sums(self) -> torch.Tensor:
+        """log pi(y | x) a sample: (n,)."""
+        return self.log_probability.new_zeros(self.n).index_add(0, self.row, self.log_probability)
+
+    def counts(self) -> torch.Tensor:
+        """Scored tokens a sample: (n,)."""
+        return self.log_probability.new_zeros(self.n).index_add(0, self.row, self.log_probability.detach().new_ones(len(self.row)))
+
+    def token_mean(self) -> torch.Tensor:
+        """Mean log-probability over all scored tokens of the batch: scalar. Long samples weigh more."""
+        return self.log_probability.mean()
+
+    def sample_means(self) -> torch.Tensor:
+        """Mean log-probability of each sample: (n,)."""
+        return self.sums() / self.counts().clamp(min=1)
+
+    def split(self, k: int) -> tuple[Scored, Scored]:
+        """The first k samples, and the rest."""
+        head, tail = self.row < k, self.row >= k
+        distributions = (None, None) if self.log_distribution is None else (self.log_distribution[head], self.log_distribution[tail])
+        return (
+            Scored(self.log_probability[head], self.row[head], k, distributions[0]),
+            Scored(self.log_probability[tail], self.row[tail] - k, self.n - k, distributions[1]),
+        )
+
+
+class CausalLM:
+    """A causal language model and its tokenizer.
+
+    ``treatments``: descriptions of what was done to the weights or the behaviour since loading, part of the record.
+    """
+
+    modality = "text"
+
+    def __init__(self, module: Any, tokenizer: Any, *, name: str = "model", treatments: tuple[str, ...] = ()) -> None:
+        self.module = module.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.treatments = treatments
+        self._encoded: dict[tuple[str, int, int | None], Encoded] = {}
+        self._noise: str = ""  # set while weights are perturbed in place
+
+    @classmethod
+    def load(
+        cls,
+        path: str,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+    ) -> CausalLM:
+        """A model by folder or hub id. Raises BadInput (missing, NaN weights, ids beyond the embedding), UnsafeModel."""
+        module, tokenizer = load_parts(
+            path, device=device, dtype=dtype, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+        )
+        return cls(module, tokenizer, name=str(path))
+
+    # what it is
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every tensor's bytes and dtype, the configuration, the tokenizer, and noise in force."""
+        return short_hash([self._weights_fingerprint, self._noise]) if self._noise else self._weights_fingerprint
+
+    @cached_property
+    def _weights_fingerprint(self) -> str:
+        return fingerprint(self.module, self.vocabulary_hash)
+
+    @cached_property
+    def vocabulary_hash(self) -> str:
+        """Equal for two handles exactly when they cut text into the same ids."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        return short_hash(backend.to_str() if backend is not None else sorted(self.tokenizer.get_vocab().items()))
+
+    @property
+    def context(self) -> int:
+        """Tokens the model can read at once."""
+        config = self.module.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 1 << 30
+        return int(min(limit, getattr(self.tokenizer, "model_max_length", None) or limit))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.module.parameters())
+
+    @property
+    def layers(self) -> int:
+        return len(_sites.blocks(self.base))
+
+    @property
+    def base(self) -> Any:
+        """The transformers model itself, also when an adapter library wraps it."""
+        return self.module.get_base_model() if hasattr(self.module, "get_base_model") else self.module
+
+    def sites(self, kind: str) -> Sequence[Site]:
+        return _sites.find(self.base, kind)
+
+    def clone(self) -> CausalLM:
+        """An independent copy: nothing done to one shows in the other."""
+        return CausalLM(copy.deepcopy(self.module), self.tokenizer, name=self.name, treatments=self.treatments)
+
+    def with_treatment(self, description: str) -> CausalLM:
+        """The same weights with one more line in their history; the fingerprint is computed anew."""
+        return CausalLM(self.module, self.tokenizer, name=self.name, treatments=(*self.treatments, description))
+
+    def save(self, folder: str) -> None:
+        """Weights as safetensors, and the tokenizer, in the layout plain transformers loads."""
+        quiet_library()
+        self.module.save_pretrained(folder, safe_serialization=True)
+        self.tokenizer.save_pretrained(folder)
+
+    # tokens
+
+    def encode(self, sample: Sample) -> Encoded:
+        """Token ids of one sample. Raises BadInput when it does not fit the context (see ``fit``)."""
+        key = (sample.text, sample.start, sample.secret)
+        if key not in self._encoded:
+            if len(self._encoded) > 8192:
+                self._encoded.clear()
+            self._encoded[key] = self._encode(sample)
+        return self._encoded[key]
+
+    def _encode(self, sample: Sample) -> Encoded:
+        ids, ends = self._tokens(sample.text)
+        if len(ids) > self.context:
+            raise BadInput(
+                f"record {sample.id}: {len(ids)} tokens, the model reads {self.context}; pass --truncate to score the first {self.context}"
+            )
+        first = max(1, int(np.searchsorted(ends, sample.start, side="right")))
+        while first < len(ids) and ends[first] == 0:  # special tokens in front stand for no characters
+            first += 1
+        secret = sample.secret if sample.secret is not None else sample.start or None  # an answer is its question's secret
+        cut = len(ids) if secret is None else int(np.searchsorted(ends, secret, side="right"))
+        begin = int(ends[first - 1]) if len(ids) else 0
+        return Encoded(ids, first, max(first, cut), sample.text[begin:])
+
+    def _tokens(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, and for each token the position just after its last character (0 for special tokens in front)."""
+        if getattr(self.tokenizer, "is_fast", False):
+            out = self.tokenizer(text, return_offsets_mapping=True, verbose=False)
+            ends = np.array([end for _, end in out["offset_mapping"]], dtype=np.int64)
+            return np.array(out["input_ids"], dtype=np.int64), np.maximum.accumulate(ends) if len(ends) else ends
+        ids = self.tokenizer(text, verbose=False)["input_ids"]
+        lengths = [len(self.tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
+        return np.array(ids, dtype=np.int64), np.minimum(np.array(lengths, dtype=np.int64), len(text))
+
+    def fit(self, samples: Samples, *, truncate: bool = False) -> Samples:
+        """Samples that fit the context: unchanged, or (``truncate``) cut to the characters of the first tokens that fit.
+
+        Raises BadInput on a sample that is too long when ``truncate`` is False.
+        """
+        if not truncate:
+            for sample in samples:
+                self.encode(sample)
+            return samples
+        return Samples(self._cut(sample) for sample in samples)
+
+    def _cut(self, sample: Sample) -> Sample:
+        ids, ends = self._tokens(sample.text)
+        keep = self.context
+        while len(ids) > self.context:
+            text = sample.text[: int(ends[keep - 1])]
+            sample = replace(sample, text=text, secret=None if (sample.secret or 0) >= len(text) else sample.secret)
+            keep -= 1  # the end of a cut text can tokenise differently: try one token fewer
+            ids, _ = self._tokens(text)
+        return sample
+
+    # the forward pass
+
+    def batch(self, encoded: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Right-padded ids and attention mask: two (B, T) tensors on the model's device."""
+        import torch
+
+        width = max(len(e.ids) for e in encoded)
+        ids = np.zeros((len(encoded), width), dtype=np.int64)
+        mask = np.zeros((len(encoded), width), dtype=np.int64)
+        for i, e in enumerate(encoded):
+            ids[i, : len(e.ids)], mask[i, : len(e.ids)] = e.ids, 1
+        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+
+    def last_hidden(self, encoded: Sequence[Encoded]) -> torch.Tensor:
+        """Hidden states after the last layer and its norm: (B, T, d), what the output matrix reads."""
+        ids, mask = self.batch(encoded)
+        return self.base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+
+    def scored_positions(self, encoded: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(row, position, target) of every scored token; ``position`` is where it is predicted from."""
+        import torch
+
+        row = np.concatenate([np.full(e.scored, i, dtype=np.int64) for i, e in enumerate(encoded)])
+        position = np.concatenate([np.arange(e.first - 1, e.first - 1 + e.scored, dtype=np.int64) for e in encoded])
+        target = np.concatenate([e.ids[e.first :] for e in encoded])
+        return tuple(torch.from_numpy(a).to(self.device) for a in (row, position, target))  # type: ignore[return-value]
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The output matrix, in float32: (..., d) to (..., V)."""
+        if not self._head_is_plain:
+            raise NotYetSupported(f"{type(self.base).__name__} changes its logits after the output matrix")
+        return self.base.get_output_embeddings()(hidden).float()
+
+    @cached_property
+    def _head_is_plain(self) -> bool:
+        """Some architectures scale or cap logits after the matrix: compare once with the model's own answer."""
+        import torch
+
+        with torch.no_grad():
+            ids = torch.zeros((1, 2), dtype=torch.long, device=self.device)
+            own = self.base(input_ids=ids, use_cache=False).logits.float()
+            hidden = self.base.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            return bool(torch.allclose(own, self.base.get_output_embeddings()(hidden).float(), atol=1e-3, rtol=1e-3))
+
+    def scored_logits(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
+        hidden = self.last_hidden(encoded)
+        row, position, target = self.scored_positions(encoded)
+        width = max(1, HEAD_CHUNK // int(self.base.get_output_embeddings().weight.shape[0]))
+        for at in range(0, len(row), width):
+            part = slice(at, at + width)
+            yield row[part], target[part], self.logits(hidden[row[part], position[part]])
+
+    def score(self, samples: Samples, *, distributions: bool = False) -> Scored:
+        """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions."""
+        import torch
+
+        rows, scores, kept = [], [], []
+        for row, target, logits in self.scored_logits([self.encode(s) for s in samples]):
+            log_p = torch.log_softmax(logits, dim=-1)
+            rows.append(row)
+            scores.append(log_p.gather(1, target[:, None]).squeeze(1))
+            if distributions:
+                kept.append(log_p)
+        if not rows:
+            empty = torch.zeros(0, device=self.device)
+            return Scored(empty, empty.long(), len(samples))
+        return Scored(torch.cat(scores), torch.cat(rows), len(samples), torch.cat(kept) if distributions else None)
+
+    def hidden_at(self, samples: Samples, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output of decoder layer ``layer`` for the tokens of a batch; later layers do not run.
+
+        Returns (B, T, d) and the (B, T) mask of tokens that are part of the scored text, prompt and padding excluded.
+        """
+        import torch
+
+        encoded = [self.encode(s) for s in samples]
+        ids, mask = self.batch(encoded)
+        scored = torch.zeros_like(mask, dtype=torch.bool)
+        for i, e in enumerate(encoded):
+            scored[i, e.first : len(e.ids)] = True
+        return _forward_to(self.base, layer, ids, mask), scored
+
+    @contextmanager
+    def perturbed(self, noise: Any) -> Iterator[CausalLM]:
+        """This model with noise added to its weights while the block runs; exact weights again afterwards.
+
+        One module's weights at a time are replaced during its own forward, so no second copy of the model exists.
+        """
+        if self._noise:
+            raise BadInput("noise on top of noise: leave the first block before entering another")
+        with noise.attached(self.module):
+            self._noise = str(noise)
+            try:
+                yield self
+            finally:
+                self._noise = ""
+
+
+class _Stop(Exception):
+    """Carries a hidden state out of a forward pass that need not go on."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        self.hidden = hidden
+
+
+def _forward_to(module: Any, layer: int, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    blocks = _sites.blocks(module)
+    if not 0 <= layer < len(blocks):
+        raise BadInput(f"layer {layer}: the model has layers 0 to {len(blocks) - 1}")
+
+    def stop(_module: Any, _inputs: Any, output: Any) -> None:
+        raise _Stop(output[0] if isinstance(output, tuple) else output)
+
+    hook = blocks[layer][1].register_forward_hook(stop)
+    try:
+        module.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+    except _Stop as reached:
+        return reached.hidden
+    finally:
+        hook.remove()
+    raise NotYetSupported(f"{type(module).__name__}: its forward pass did not go through layer {layer}")

@@ -1,0 +1,155 @@
+"""The pass engine: batches, memory, resume. An expensive pass over data is run once and kept.
+
+Samples are cut into shards of a fixed number in the order given; a shard's key is the hash of what it depends on, so
+a pass that was killed goes on at the first missing shard, and one that is asked for again reads all of them. Inside a
+shard, batches hold samples of similar length up to a budget of tokens. Running out of memory halves the budget; a
+sample that does not fit alone becomes a blank row with its reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core import store as _store
+from ..core.errors import NeedsRole
+from ..core.store import Store
+from ..core.types import Ask, Samples, Treated, digest
+
+SHARD = 64  # samples a shard: what a kill can cost at most
+TOKEN_BUDGET = 8192  # tokens a batch, padding included
+
+
+class Progress(Protocol):
+    """Told how many samples of a pass are done; see cli/_progress.py."""
+
+    def __call__(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
+
+
+def quiet(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """No progress at all."""
+    return nullcontext(lambda done: None)
+
+
+@dataclass
+class Pass:
+    """One line of the bill: which quantity of which model over how many samples, and how many were computed."""
+
+    what: str
+    of: str
+    samples: int
+    computed: int = 0
+
+
+@dataclass
+class Engine:
+    """Answers asks. ``passes`` is the bill so far."""
+
+    store: Store = field(default_factory=Store)
+    progress: Progress = quiet
+    token_budget: int = TOKEN_BUDGET
+    shard: int = SHARD
+    passes: list[Pass] = field(default_factory=list)
+
+    def observe_all(self, asks: Iterable[Ask], models: Mapping[str, Any], samples: Samples) -> dict[Ask, Any]:
+        """Every distinct ask once."""
+        return {ask: self.observe(ask, models, samples) for ask in dict.fromkeys(asks)}
+
+    def observe(self, ask: Ask, models: Mapping[str, Any], samples: Samples) -> Any:
+        """The observation's ``Data`` over the samples, in their order.
+
+        Raises NeedsRole when the model asked for was not given, BadInput when a sample cannot be read by the model,
+        StoreDamaged when a finished shard is unreadable.
+        """
+        if ask.role not in models:
+            raise NeedsRole(type(ask.what).__name__, ask.role)
+        viewed, model = ask.view.apply(samples), models[ask.role]
+        if not viewed:
+            return ask.what.blank("", 0)
+        treatment = ask.of.treatment if isinstance(ask.of, Treated) else None
+        with model.perturbed(treatment) if treatment is not None else nullcontext(model) as treated:
+            return self._shards(ask, treated, viewed)
+
+    def _shards(self, ask: Ask, model: Any, samples: Samples) -> Any:
+        label = type(ask.what).__name__
+        bill = Pass(label, str(ask.of), len(samples))
+        self.passes.append(bill)
+        folder = f"observations/{label}-{self._question(ask.what)}/{model.fingerprint}"
+        parts = []
+        with self.progress(_words(label), len(samples)) as advance:
+            for at in range(0, len(samples), self.shard):
+                part = samples.take(range(at, min(at + self.shard, len(samples))))
+                key = f"{folder}/{part.digest}"
+                if self.store.has(key):
+                    parts.append(self.store.read(key, ask.what.Data))
+                else:
+                    parts.append(self._compute(ask.what, model, part))
+                    self.store.write(key, parts[-1])
+                    bill.computed += len(part)
+                advance(len(part))
+        return _store.concatenate(parts)
+
+    def _question(self, observation: Any) -> str:
+        return digest([type(observation).__qualname__, type(observation).version, observation])
+
+    def _compute(self, observation: Any, model: Any, samples: Samples) -> Any:
+        lengths = np.array([len(model.encode(s).ids) for s in samples])
+        order = np.argsort(-lengths, kind="stable")  # longest first: running out of memory shows at once
+        rows = [self._measure(observation, model, samples.take(b)) for b in self._batches(order, lengths)]
+        joined = _store.concatenate(rows)
+        return _store.take(joined, np.argsort(order, kind="stable"))
+
+    def _batches(self, order: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        start = 0
+        while start < len(order):
+            width = max(1, int(lengths[order[start]]))
+            size = max(1, self.token_budget // width)
+            yield order[start : start + size]
+            start += size
+
+    def _measure(self, observation: Any, model: Any, samples: Samples) -> Any:
+        """Measure, halving what is tried at once (and the budget from now on) when memory runs out."""
+        try:
+            return observation.measure(model, samples)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+        _free_memory()
+        if len(samples) == 1:
+            return observation.blank("out of memory", 1)
+        tokens = sum(len(model.encode(s).ids) for s in samples)
+        self.token_budget = max(1, min(self.token_budget, tokens) // 2)
+        middle = len(samples) // 2
+        halves = samples.take(range(middle)), samples.take(range(middle, len(samples)))
+        return _store.concatenate([self._measure(observation, model, half) for half in halves])
+
+
+def rows_of(data: Any) -> int:
+    """How many samples a ``Data`` holds."""
+    return len(getattr(data, dataclasses.fields(data)[0].name))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+    )
+
+
+def _free_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _words(name: str) -> str:
+    """TokenStatistics -> token statistics."""
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()

@@ -1,0 +1,162 @@
+"""The `language` testbed: a small GPT-NeoX whose memory is known, because we planted it.
+
+Generated documents are the background; among them stand plants (passages, biographies with personal data, canaries,
+facts, code with fake keys) that are seen 1, 2, 4, ... times an epoch, doses assigned at random within blocks of equal
+length, and twins of them that are never seen. Three models are trained on the same windows in the same order:
+``target`` on everything, ``retrained`` with every forgotten document replaced by background of equal length, and
+``reference`` on the background alone. The tokenizer is trained on the background only. One thread a model, so a seed
+gives identical weights.
+
+Sources: Wei, Godbole, Khan and others, "Hubble: a model suite to advance the study of LLM memorization", 2025 (random
+doses, minimal pairs); Carlini, Liu, Erlingsson, Kos, Song, "The Secret Sharer", 2019 (canaries).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ..core.registry import method
+from ..core.types import Sample, Samples, digest
+from ..data.readers import read_samples
+from ..observations._engine import Progress, quiet
+from ._folder import default_cache, load, write_parts, write_transcript
+from ._planted import Planted
+from ._own_text import own_corpus
+from ._plants import corpus
+from ._tokenizer import train_tokenizer
+from ._training import RECIPES, Curriculum, Recipe, as_documents, curriculum, filler_tokens
+from ._worker import Job, train_all
+
+BACKGROUND_RETAINED = 200  # background records an eraser may train on to keep what it should keep
+
+
+@method()
+@dataclass(frozen=True)
+class Language:
+    """A small GPT-NeoX trained on documents with planted, randomly repeated records.
+
+    ``text``: a file of your own records to plant instead of generated ones; then ``member_fraction`` of those not set
+    aside for the reference model become members, chosen at random.
+    """
+
+    size: Literal["tiny", "small", "base"] = "small"
+    text: str = ""
+    text_field: str = "text"
+    member_fraction: float = 0.5
+
+    version: ClassVar[int] = 1  # raise when the same seed gives other weights
+
+    def key(self, seed: int) -> str:
+        """Folder name in the cache, by content of the recipe and of the records."""
+        records = read_samples(self.text, text_field=self.text_field).digest if self.text else ""
+        return f"language-{self.size}-{seed}-{digest([self.version, self.member_fraction, records, RECIPES[self.size]])[:12]}"
+
+    def build(self, seed: int = 0, *, folder: Path | None = None, progress: Progress = quiet) -> Planted:
+        """The trained models and the truth; finished parts are read from ``folder`` (default: the cache)."""
+        folder = folder or default_cache() / "testbeds" / self.key(seed)
+        if not (folder / "testbed.json").is_file():
+            self._train(seed, folder, progress)
+        return load(folder)
+
+    def _train(self, seed: int, folder: Path, progress: Progress) -> None:
+        plan = self._own_plan(seed) if self.text else _generated_plan(self.size, seed)
+        jobs = jobs_of(plan, RECIPES[self.size], seed, folder)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        train_all(jobs, plan.tokenizer.to_str(), progress, parallel=self.size == "small")
+        write_transcript(_target(plan, RECIPES[self.size], seed).placed, folder)
+        about = {"name": f"language {self.size}", "size": self.size, "seed": seed, "version": self.version}
+        write_parts(folder, plan.parts, plan.twins, about)
+
+    def _own_plan(self, seed: int) -> Plan:
+        samples, recipe = read_samples(self.text, text_field=self.text_field), RECIPES[self.size]
+        tokenizer = train_tokenizer(samples.texts, recipe.vocabulary)
+        own = own_corpus(samples, tokenizer, recipe.length, self.member_fraction, seed)
+        members = own.plants.where(lambda s: bool(s.repeats))
+        parts = {
+            "members": members,
+            "nonmembers": own.plants.where(lambda s: not s.repeats),
+            "forget": members.where(lambda s: s.id in own.forget_ids),
+            "retain": members.where(lambda s: s.id not in own.forget_ids),
+            "heldout": own.reference,
+        }
+        rest = as_documents(own.rest, "rest")
+        return Plan(tokenizer, members, Samples([*own.reference, *rest]), own.filler, own.forget_ids, parts, own.twins)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a testbed's trainings need, wherever its records come from."""
+
+    tokenizer: Any  # tokenizers.Tokenizer
+    documents: Samples  # what the target is trained on, each ``repeats`` times an epoch
+    reference: Samples  # what the reference model is trained on
+    filler: Callable[[], Iterator[str]]
+    forget_ids: frozenset[str]
+    parts: Mapping[str, Samples]
+    twins: Mapping[str, str]
+
+
+def _generated_plan(size: str, seed: int) -> Plan:
+    text = corpus(size, seed)
+    background = as_documents(text.background, "background")
+    members = text.plants.where(lambda s: bool(s.repeats))
+    retained = members.where(lambda s: s.id in text.retain_plant_ids)
+    parts = {
+        "members": members,
+        "nonmembers": text.plants.where(lambda s: not s.repeats),
+        "forget": members.where(lambda s: s.id in text.forget_ids),
+        "retain": Samples([*retained, *background.take(range(min(BACKGROUND_RETAINED, len(background))))]),
+        "heldout": text.heldout,
+    }
+    tokenizer = train_tokenizer(text.background, RECIPES[size].vocabulary)
+    filler = partial(again, text.background, seed)
+    return Plan(tokenizer, Samples([*background, *members]), background, filler, text.forget_ids, parts, text.twins)
+
+
+def again(texts: list[str], seed: int) -> Iterator[str]:
+    """Background once more, in a new random order each time round.
+
+    The stand-ins for forgotten records must teach nothing new: with fresh text of the same kind the retrained model
+    knew the language better than the target (held-out loss 2.26 against 2.73) and every comparison was tilted.
+    """
+    for round_ in count():
+        yield from (texts[i] for i in np.random.default_rng([seed, 9, round_]).permutation(len(texts)))
+
+
+def _target(plan: Plan, recipe: Recipe, seed: int) -> Curriculum:
+    return curriculum(plan.documents, ids_with(plan.tokenizer), recipe, seed)
+
+
+def jobs_of(plan: Plan, recipe: Recipe, seed: int, folder: Path) -> list[Job]:
+    """The three trainings."""
+    ids_of = ids_with(plan.tokenizer)
+    fill = filler_tokens(plan.filler(), ids_of)
+
+    def replaced(document: Sample, n: int) -> np.ndarray | None:
+        return fill(n) if document.id in plan.forget_ids else None
+
+    rows = {
+        "target": _target(plan, recipe, seed).rows,
+        "retrained": curriculum(plan.documents, ids_of, recipe, seed, replaced).rows,
+        "reference": curriculum(plan.reference, ids_of, recipe, seed).rows,
+    }
+    return [Job(role, r, recipe, seed, folder / role) for role, r in rows.items()]
+
+
+def ids_with(tokenizer: Any) -> Callable[[str], np.ndarray]:
+    """Text to ids, separator in front, remembering texts that are repeated."""
+    known: dict[str, np.ndarray] = {}
+
+    def ids_of(text: str) -> np.ndarray:
+        if text not in known:
+            known[text] = np.array(tokenizer.encode(text).ids, dtype=np.int64)
+        return known[text]
+
+    return ids_of

@@ -1,0 +1,32 @@
+"""Fixtures: tiny models, planted truth, trained once a session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import _tiny  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """Models with known members (see tests/_tiny.py)."""
+    return _tiny.planted()
+
+
+@pytest.fixture
+def neox():
+    """A small untrained GPT-NeoX handle of one's own."""
+    return _tiny.neox()
+
+
+@pytest.fixture
+def llama():
+    """A small untrained Llama handle of one's own."""
+    return _tiny.llama()
