@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import BadInput, UnsafeModel
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 
@@ -37,6 +38,8 @@ def _check_folder(folder: Path, allow_pickle: bool, trust_remote_code: bool) -> 
         if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
             raise UnsafeModel(f"{folder}: weights are pickled, loading them can run code; convert to safetensors or pass --allow-pickle")
         raise BadInput(f"{folder}: no weights (*.safetensors) in it")
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise BadInput(f"{folder}: no tokenizer in it (expected one of {', '.join(_TOKENIZERS)})")
     if not trust_remote_code and '"auto_map"' in (folder / "config.json").read_text(errors="replace"):
         raise UnsafeModel(f"{folder}: config.json asks to run code that comes with the model; read it, then pass --trust-remote-code")
 

@@ -1,0 +1,48 @@
+# make demo   the whole loop on a testbed, ending in a report
+# make test   the test suite
+VENV ?= .venv
+PYTHON ?= python3
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test slow lint fix docs evidence claims bench wheel clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/rasura demo
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest
+
+slow: $(VENV)/installed
+	$(VENV)/bin/python -m pytest -m slow
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check src tests benchmarks
+	$(VENV)/bin/ruff format --check src tests benchmarks
+
+fix: $(VENV)/installed
+	$(VENV)/bin/ruff check --fix src tests benchmarks
+	$(VENV)/bin/ruff format src tests benchmarks
+
+# what `rasura methods` says about each method comes from here
+evidence: $(VENV)/installed
+	$(VENV)/bin/python -m pytest tests/conformance tests/golden --evidence src/rasura/evidence.json
+
+claims: $(VENV)/installed
+	$(VENV)/bin/rasura claims --write docs/claims.md
+
+bench: $(VENV)/installed
+	for f in benchmarks/bench_*.py; do $(VENV)/bin/python $$f || exit 1; done
+
+wheel: $(VENV)/installed
+	$(PIP) build
+	$(VENV)/bin/python -m build --outdir dist
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis
+
+# torch first and pinned: left to itself, pip takes a build with gigabytes of CUDA
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) -e '.[test]'
+	touch $@
