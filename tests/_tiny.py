@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
+import shutil
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -83,11 +88,30 @@ def planted() -> Planted:
     seen = [s.text for s in members for _ in range(s.repeats)]
     kept = [s.text for s in keep for _ in range(s.repeats)] + texts(8 * 40, seed=5)
     roles = {
-        "target": fit(neox(0), background * 2 + seen, 1),
-        "retrained": fit(neox(0), background * 2 + kept, 1),
-        "reference": fit(neox(0), background * 2 + texts(400, seed=6), 1),
+        "target": kept_on_disk("target", lambda: fit(neox(0), background * 2 + seen, 1)),
+        "retrained": kept_on_disk("retrained", lambda: fit(neox(0), background * 2 + kept, 1)),
+        "reference": kept_on_disk("reference", lambda: fit(neox(0), background * 2 + texts(400, seed=6), 1)),
     }
     retain = Samples([*keep.take(range(8)), *(Sample(f"background-{i:03}", t) for i, t in enumerate(background))])
     heldout = Samples(Sample(f"heldout-{i:03}", t) for i, t in enumerate(held))
     twins = {m.id: f"twin-{i:03}" for i, m in enumerate(members)}
     return Planted(roles, members, nonmembers, forget, retain, heldout, twins)
+
+
+def kept_on_disk(role: str, build: Callable[[], CausalLM]) -> CausalLM:
+    """Train once, then read back: for other workers of this run, and for the next one while this file and the handle stay as they are."""
+    from rasura.models import causal_lm
+
+    sources = Path(__file__).read_text() + Path(causal_lm.__file__).read_text() + torch.__version__
+    cache = Path(os.environ.get("RASURA_TEST_CACHE") or Path(__file__).parent.parent / ".pytest_cache" / "tiny")
+    folder = cache / f"{role}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        partial.mkdir(parents=True)
+        build().save(str(partial))
+        try:
+            partial.rename(folder)
+        except OSError:  # another worker was first
+            shutil.rmtree(partial)
+    model = CausalLM.load(str(folder))
+    return CausalLM(model.module, tokenizer(), name=f"tiny {role}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small lose more by waiting for a second thread than they gain
 sys.path.insert(0, str(Path(__file__).parent))
 
 import _tiny  # noqa: E402
@@ -30,3 +31,18 @@ def neox():
 def llama():
     """A small untrained Llama handle of one's own."""
     return _tiny.llama()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--evidence", default=None, help="write what this run proves about each method to this file")
+
+
+def pytest_configure(config):
+    from hypothesis import settings
+
+    settings.register_profile("house", deadline=None, derandomize=True)
+    settings.load_profile("house")
+    if config.getoption("--evidence"):
+        from _evidence import Evidence
+
+        config.pluginmanager.register(Evidence(Path(config.getoption("--evidence"))))

@@ -9,10 +9,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import _tiny
 import numpy as np
 import pytest
 
+import _tiny
 from rasura.core.errors import BadInput, NeedsRole
 from rasura.core.store import Store
 from rasura.core.types import Ask, Sample, Samples, Treated

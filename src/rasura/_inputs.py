@@ -1,0 +1,81 @@
+"""What a verb accepts: a model or its path, records or their path, methods or their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .core import registry
+from .core.errors import BadInput, NeedsRole
+from .core.records import Skipped
+from .core.types import Ask, Samples
+
+
+def as_model(model: Any) -> Any:
+    """A handle: the argument itself, or loaded from a path or hub id."""
+    if isinstance(model, (str, Path)):
+        from .models.causal_lm import CausalLM
+
+        return CausalLM.load(str(model))
+    return model
+
+
+def as_samples(records: Any, what: str, at_least: int = 1) -> Samples:
+    """Samples from a path, a list of texts, or themselves. Raises BadInput when there are too few."""
+    if isinstance(records, (str, Path)):
+        from .data.readers import read_samples
+
+        records = read_samples(records)
+    elif not isinstance(records, Samples):
+        items = list(records)
+        records = Samples.of(items) if all(isinstance(i, str) for i in items) else Samples(items)
+    if len(records) < at_least:
+        raise BadInput(f"{what}: {len(records)} record{'s' * (len(records) != 1)}, at least {at_least} are needed")
+    return records
+
+
+def choose(family: str, chosen: Sequence[Any] | None) -> list[Any]:
+    """Instances of the methods asked for; None means every one of the family with its default settings."""
+    return [registry.make(family, m) for m in (registry.names(family) if chosen is None else chosen)]
+
+
+def possible(
+    methods: Iterable[Any], roles: Iterable[str], asked_for: bool
+) -> tuple[list[Any], list[Skipped]]:
+    """Methods whose model roles are there, and the skipped ones with what would enable them.
+
+    A method the user named must not be skipped silently: ``asked_for`` raises NeedsRole instead.
+    """
+    run, skipped, present = [], [], set(roles)
+    for method in methods:
+        missing = sorted({role_of(ask) for ask in method.needs().values()} - present)
+        if not missing:
+            run.append(method)
+        elif asked_for:
+            raise NeedsRole(registry.name_of(method), missing[0])
+        else:
+            skipped.append(Skipped(registry.name_of(method), f"needs a {missing[0]} model: pass --{missing[0]}"))
+    return run, skipped
+
+
+def role_of(ask: Any) -> str:
+    """The model role an ask is about, whether or not it says which records too."""
+    return ask.role if isinstance(ask, Ask) else ask.ask.role
+
+
+def check_vocabulary(methods: Iterable[Any], models: Mapping[str, Any]) -> None:
+    """Two models that cut text differently have no tokens in common to compare.
+
+    A method that can compare them all the same says so with ``across_vocabularies``.
+    """
+    hashes = {role: model.vocabulary_hash for role, model in models.items()}
+    for method in methods:
+        roles = sorted({role_of(ask) for ask in method.needs().values()} & set(hashes))
+        if len({hashes[r] for r in roles}) > 1 and not getattr(method, "across_vocabularies", False):
+            sizes = ", ".join(f"{r} {len(models[r].tokenizer.get_vocab())} entries" for r in roles)
+            name = registry.name_of(method)
+            raise BadInput(
+                f"{name}: the models do not share a vocabulary ({sizes}), so their per-token numbers cannot be compared; "
+                f"use a reference with the same tokenizer, or a method that compares per byte (--set reference.per=byte)"
+            )

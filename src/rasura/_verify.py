@@ -1,0 +1,208 @@
+"""The verb ``verify``: before, after and (where there is one) retrained, under metrics and recovery attacks.
+
+Every attack runs beside its two anchors: the untreated model is the ceiling, the model that never saw the records the
+floor. "Erased" means indistinguishable from the retrained model, not "as bad as possible".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._cards import model_cards, population, run_card, unproven, used
+from ._inputs import as_model, as_samples, choose
+from .core import registry
+from .core.errors import BadInput
+from .core.records import AttackRow, MetricRow, Skipped, Verification
+from .core.types import Budget, Estimate, Request, Samples
+from .extraction._dose import rate
+from .metrics._population import questions
+from .observations._engine import Engine
+from .stats.intervals import mean_estimate
+
+ROLES = ("before", "after", "retrained")
+
+
+def verify(
+    before: Any,
+    after: Any,
+    request: Request,
+    *,
+    retrained: Any = None,
+    comparison: Mapping[str, Any] | None = None,
+    attacks: Sequence[Any] | None = None,
+    engine: Engine | None = None,
+    seed: int = 0,
+) -> Verification:
+    """Measure and attack an erasure.
+
+    ``request``: what was to be forgotten and what to survive. ``retrained``: a model trained without the forget set.
+    ``comparison``: further records by population: ``nonmembers`` (like the forget set, never trained on) and
+    ``heldout`` (like the rest of the training data, never trained on). ``attacks``: names or instances (None: all).
+    What cannot run for want of a model or of records is listed as skipped. Raises BadInput.
+    """
+    engine = engine or Engine()
+    models = {"before": as_model(before), "after": as_model(after)}
+    if retrained is not None:
+        models["retrained"] = as_model(retrained)
+    _check_comparable(models)
+    populations = {"forget": request.forget, "retain": request.retain}
+    populations |= {name: as_samples(records, name) for name, records in (comparison or {}).items()}
+    populations = {name: models["before"].fit(side) for name, side in populations.items() if side}
+    rows, skipped = _metrics(choose("metrics", None), models, populations, engine)
+    shown = Request(populations["forget"], populations.get("retain", Samples()))
+    attacked = [_attack(a, models, shown, engine, seed) for a in choose("attacks", attacks)]
+    erased, verdict = _verdict(rows, attacked, "retrained" in models)
+    return Verification(
+        verdict=verdict,
+        erased=erased,
+        models=model_cards(models),
+        populations=tuple(population(name, side) for name, side in populations.items()),
+        metrics=tuple(rows),
+        attacks=tuple(attacked),
+        skipped=tuple([*skipped, *_untested(models, populations)]),
+        warnings=_warnings(rows, attacked, populations),
+        run=run_card("rasura verify", seed),
+    )
+
+
+def _check_comparable(models: Mapping[str, Any]) -> None:
+    if len({m.vocabulary_hash for m in models.values()}) > 1:
+        sizes = ", ".join(f"{role} {len(m.tokenizer.get_vocab())} entries" for role, m in models.items())
+        raise BadInput(f"verify: the models do not share a vocabulary ({sizes}); compare models with the same tokenizer")
+    if models["before"].fingerprint == models["after"].fingerprint:
+        raise BadInput(f"verify: {models['after'].name} has the same weights as {models['before'].name}: nothing was erased")
+
+
+def _metrics(
+    metrics: Sequence[Any], models: Mapping[str, Any], populations: Mapping[str, Samples], engine: Engine
+) -> tuple[list[MetricRow], list[Skipped]]:
+    """Each metric on every model it can be taken of; one that compares with the retrained model skips that model."""
+    rows, skipped = [], []
+    for metric in metrics:
+        asked = questions(metric)
+        missing = sorted({p for p, _ in asked.values()} - set(populations))
+        needs_retrained = any(ask.role == "retrained" for _, ask in asked.values())
+        if missing:
+            skipped.append(Skipped(registry.name_of(metric), f"needs {missing[0]} records: pass --{missing[0]}"))
+        elif needs_retrained and "retrained" not in models:
+            skipped.append(Skipped(registry.name_of(metric), "needs a model retrained without the forget set: pass --retrained"))
+        else:
+            roles = [r for r in models if not (needs_retrained and r == "retrained")]
+            values = {role: _estimate(metric, asked, models, role, populations, engine) for role in roles}
+            rows.append(MetricRow(used("metrics", metric), metric.better, metric.population, values))
+    return rows, skipped
+
+
+def _estimate(metric: Any, asked: Mapping[str, Any], models: Mapping[str, Any], role: str, populations: Mapping[str, Samples], engine: Engine) -> Estimate:
+    roles = {**models, "target": models[role]}
+    return metric.estimate(**{key: engine.observe(ask, roles, populations[name]) for key, (name, ask) in asked.items()})
+
+
+def _attack(attack: Any, models: Mapping[str, Any], request: Request, engine: Engine, seed: int) -> AttackRow:
+    """The same attack, seed and budget on every model."""
+    results = {}
+    with engine.progress(f"attack {registry.name_of(attack)}", len(models)) as advance:
+        for role, model in models.items():
+            results[role] = attack.attack(model, request, Budget(), seed=seed, **_second_model(attack, models))
+            advance(1)
+    scores = {role: np.asarray(r.score, dtype=np.float64) for role, r in results.items()}
+    return AttackRow(
+        method=used("attacks", attack),
+        access=attack.access,
+        values={role: rate(score) for role, score in scores.items()},
+        gain=_gain(attack, scores),
+        spent=results["after"].spent,
+        evidence=results["after"].evidence,
+    )
+
+
+def _second_model(attack: Any, models: Mapping[str, Any]) -> dict[str, Any]:
+    """The model from before the erasure, for an attacker who holds both."""
+    return {"before": models["before"]} if "before" in inspect.signature(attack.attack).parameters else {}
+
+
+def _gain(attack: Any, scores: Mapping[str, np.ndarray]) -> Estimate | None:
+    """What the attack shows beyond its floor: the retrained model, or the number the attack itself names."""
+    own = getattr(attack, "floor", None)
+    if own is not None:
+        return mean_estimate(scores["after"] - own, "share", bounds=(-own, 1.0 - own))
+    if "retrained" not in scores:
+        return None
+    return mean_estimate(scores["after"] - scores["retrained"], "share", bounds=(-1.0, 1.0))  # record by record
+
+
+def _row(rows: Sequence[MetricRow], flag: str) -> MetricRow | None:
+    """The metric whose class carries a flag: verdicts ask for a role a metric plays, never for its name."""
+    return next((r for r in rows if getattr(registry.get("metrics", r.method.name), flag, False)), None)
+
+
+def _verdict(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], has_floor: bool) -> tuple[bool | None, str]:
+    """The fixed words of the verdict: indistinguishable, suppressed but recoverable, or not resolvable."""
+    extraction, gap = _row(rows, "says_extracted"), _row(rows, "says_distinguishable")
+    came_back = [a for a in attacks if _brings_back(a)]
+    start = _extraction_words(extraction)
+    if came_back:
+        worst = max(came_back, key=lambda a: a.values["after"].value)
+        names = ", ".join(a.method.name for a in came_back)
+        share = f"{100 * worst.values['after'].value:.0f} % [{100 * worst.values['after'].low:.0f}, {100 * worst.values['after'].high:.0f}]"
+        return False, f"{start}suppressed, still recoverable by {names} ({worst.method.name} brings back {share} of what it was tested on)."
+    if not has_floor:
+        return None, f"{start}no attack of {len(attacks)} brought records back; without a retrained model it is not resolvable whether they are gone."
+    if gap is not None and not (gap.values["after"].low <= gap_goal(gap) <= gap.values["after"].high):
+        side = "still lower" if gap.values["after"].value < gap_goal(gap) else "higher"
+        return False, (
+            f"{start}no attack brought records back, but the model is still distinguishable from one trained without them: "
+            f"its loss on them is {side} by {_signed(gap.values['after'])} nats a token."
+        )
+    return True, (
+        f"{start}indistinguishable from a model trained without them, by the metrics given and against "
+        f"{', '.join(a.method.name for a in attacks) or 'no attack'}, at the budgets listed."
+    )
+
+
+def gap_goal(row: MetricRow) -> float:
+    return float(getattr(registry.get("metrics", row.method.name), "goal", 0.0))
+
+
+def _extraction_words(row: MetricRow | None) -> str:
+    if row is None:
+        return ""
+    before, after = row.values["before"], row.values["after"]
+    return f"Word-for-word extraction fell from {100 * before.value:.0f} % to {100 * after.value:.0f} % of {after.n} records; "
+
+
+def _signed(e: Estimate) -> str:
+    return f"{abs(e.value):.2f} [{min(abs(e.low), abs(e.high)):.2f}, {max(abs(e.low), abs(e.high)):.2f}]"
+
+
+def _brings_back(row: AttackRow) -> bool:
+    """More than the floor beyond what chance explains; without a floor, anything at all.
+
+    An attack with a floor of its own shows something else than recovered records and never counts as recovery.
+    """
+    if getattr(registry.get("attacks", row.method.name), "floor", None) is not None or not row.values["after"].known:
+        return False
+    if row.gain is not None and row.gain.known:
+        return row.gain.low > 0
+    return row.values["after"].value > 0
+
+
+def _untested(models: Mapping[str, Any], populations: Mapping[str, Samples]) -> list[Skipped]:
+    found = []
+    if "retrained" not in models:
+        found.append(Skipped("comparison with a retrained model", "none was given (--retrained): no floor for any attack"))
+    for name, why in (("nonmembers", "membership before and after"), ("heldout", "clean utility")):
+        if name not in populations:
+            found.append(Skipped(why, f"no {name} records were given (--{name})"))
+    return found
+
+
+def _warnings(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], populations: Mapping[str, Samples]) -> tuple[str, ...]:
+    lines = unproven(r.method for r in (*rows, *attacks))
+    if len(populations["forget"]) < 20:
+        lines.append(f"only {len(populations['forget'])} forget records: intervals are wide")
+    return tuple(lines)

@@ -1,0 +1,116 @@
+"""Options that several commands share, and what they build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def data_options(command: Callable) -> Callable:
+    """Which field of a data file is what."""
+    for option in reversed(
+        (
+            click.option("--text-field", default="text", show_default=True, help="Field that holds the text."),
+            click.option("--prompt-field", default=None, help="Field read as context in front of the text, never scored."),
+            click.option("--id-field", default="id", show_default=True, help="Field that names a record."),
+            click.option("--repeats-field", default=None, help="Field with known copies in training, for dose-response."),
+            click.option("--limit", type=click.IntRange(1), default=None, help="Read only the first N records of each file."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def model_options(command: Callable) -> Callable:
+    """How to load models."""
+    for option in reversed(
+        (
+            click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ..."),
+            click.option("--dtype", default="auto", show_default=True, help="float32, bfloat16, float16."),
+            click.option("--allow-pickle", is_flag=True, help="Load pickled weights: they can run code."),
+            click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model."),
+            click.option("--truncate", is_flag=True, help="Cut records to the model's context instead of refusing them."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Callable) -> Callable:
+    """Where finished work goes, and what is printed."""
+    for option in reversed(
+        (
+            click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the record (made if missing)."),
+            click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache]."),
+            click.option("--seed", type=int, default=0, show_default=True),
+            click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+settings_option = click.option(
+    "--set", "settings", multiple=True, metavar="METHOD.FIELD=VALUE", help="A method's setting, for instance min_k.k=0.3 (see: rasura methods NAME)."
+)
+
+
+def load_model(path: str, options: dict[str, Any]) -> Any:
+    """A handle, with the shared loading options."""
+    from rasura.models.causal_lm import CausalLM
+
+    keys = ("device", "dtype", "allow_pickle", "trust_remote_code")
+    return CausalLM.load(path, **{key: options[key] for key in keys})
+
+
+def load_samples(path: str | None, options: dict[str, Any]) -> Any:
+    """Samples of a file, with the shared field options; None stays None."""
+    from rasura.data.readers import read_samples
+
+    keys = ("text_field", "prompt_field", "id_field", "repeats_field", "limit")
+    return None if path is None else read_samples(path, **{key: options[key] for key in keys})
+
+
+def engine_for(store: str | None) -> Any:
+    """The pass engine, with finished work in ``store`` or the user's cache and progress on the terminal."""
+    from rasura.core.store import Store
+    from rasura.observations._engine import Engine
+    from rasura.testbeds._folder import default_cache
+
+    from ._progress import progress
+
+    return Engine(store=Store(store or default_cache() / "store"), progress=progress)
+
+
+def prepare_out(out: Path | None) -> Path | None:
+    """The output folder, made and proven writable before any work is done."""
+    if out is None:
+        return None
+    import os
+
+    from rasura.core.errors import BadInput
+
+    try:
+        out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(out, os.W_OK):
+            raise PermissionError(13, "permission denied")
+        probe = out / ".rasura-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"{out}: cannot write there ({error.strerror or type(error).__name__}); choose another --out") from None
+    return out
+
+
+def finish(record: Any, out: Path | None, name: str, options: dict[str, Any], text: Callable[[Any], str]) -> int:
+    """Write and print a record; the exit code is 1 when it leaks and --fail-on-leak was given."""
+    from rasura.core.records import to_json, write
+
+    path = write(record, out / f"{name}.json") if out is not None else None
+    click.echo(to_json(record) if options["as_json"] else text(record), nl=not options["as_json"])
+    if path is not None and not options["as_json"]:
+        click.echo(f"\nrecord: {path}\npage:   rasura report {out}")
+    return 1 if options.get("fail_on_leak") and getattr(record, "leaks", False) else 0

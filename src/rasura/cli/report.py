@@ -1,0 +1,25 @@
+"""``rasura report``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="\b\nExample:\n  rasura report runs/a\n  rasura report runs/a --reveal --out private.html")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="The page [default: FOLDER/report.html].")
+@click.option("--reveal", is_flag=True, help="Show extracted text unmasked, where the record holds it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON instead of writing a page.")
+def report(folder: Path, out: Path | None, reveal: bool, as_json: bool) -> None:
+    """Turn the records in FOLDER into one self-contained page that works offline."""
+    import json
+
+    from rasura.report import records_in, write_report
+
+    if as_json:
+        found = records_in(folder)
+        click.echo(json.dumps([{"record": type(r).__name__, "verdict": getattr(r, "verdict", getattr(r, "outcome", ""))} for r in found], indent=1))
+        return
+    click.echo(str(write_report(folder, out, reveal=reveal)))

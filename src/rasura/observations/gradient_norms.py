@@ -1,0 +1,127 @@
+"""How hard a text would pull at a model's weights, were it trained on once more.
+
+For sample i with scored tokens x_1..x_n and mean token loss l_i = -(1/n) sum_t log p(x_t | x_<t):
+
+    ||dl_i/dW||_p     for every parameter tensor W and p = 1, 2, infinity
+    ||dl_i/dtheta||_p for all of them at once: the p-norm of the concatenation
+    ||dl_i/dE(x)||_p  at the output of the embedding module, all positions
+
+One forward and one backward pass for a whole batch; exact (``_per_sample_gradients``). The caller's model keeps its
+flags and its gradients. Norms in float32; units are nats a token per unit of the weight or of the embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core.errors import BadInput, NotYetSupported
+from ..core.types import Ragged, Samples
+
+ORDERS = ("1", "2", "inf")
+
+
+@dataclass(frozen=True)
+class GradientData:
+    """One row a sample; the ragged columns have one entry a parameter tensor, ordered like ``named_parameters``."""
+
+    l1: Ragged  # float32
+    l2: Ragged  # float32
+    linf: Ragged  # float32
+    input_l1: np.ndarray  # (n,) float32; NaN where nothing was scored
+    input_l2: np.ndarray  # (n,) float32
+    input_linf: np.ndarray  # (n,) float32
+    tokens: np.ndarray  # (n,) int64: scored tokens
+    groups: np.ndarray  # (n,) str: names of the parameter tensors, one a line
+    reason: np.ndarray  # (n,) str: why a sample could not be scored, empty when it was
+
+    def of_parameters(self, order: str, group: str = "all") -> Ragged:
+        """Norms of order "1", "2" or "inf", one entry a parameter tensor of ``group``; empty where nothing was scored.
+
+        ``group``: "all", or the name of a parameter tensor or its last dotted parts. The p-norm of a row is the p-norm
+        of the gradient of all these tensors concatenated. Raises BadInput when no tensor is called so.
+
+        >>> rows = [Ragged.of([[3.0, 4.0]], np.float32)] * 3
+        >>> data = GradientData(*rows, *[np.ones(1)] * 3, np.array([9]), np.array(["a.w\\nb.w"]), np.array([""]))
+        >>> data.of_parameters("2")[0].tolist(), data.of_parameters("2", "b.w")[0].tolist()
+        ([3.0, 4.0], [4.0])
+        """
+        norms = getattr(self, f"l{order}")
+        names = [text.split("\n") for text in self.groups[self.groups != ""][:1]]
+        if group == "all" or not names:
+            return norms
+        kept = _fitting(names[0], group)
+        return Ragged.of([row[kept] if len(row) else row for row in norms], np.float32)
+
+    def at_embedding(self, order: str) -> np.ndarray:
+        """(n,) float64: the norm of order "1", "2" or "inf" at the embedding's output; NaN where nothing was scored."""
+        return getattr(self, f"input_l{order}").astype(np.float64)
+
+
+def _fitting(names: list[str], group: str) -> np.ndarray:
+    kept = np.array([name == group or name.endswith(f".{group}") for name in names])
+    if not kept.any():
+        raise BadInput(
+            f"no parameter tensor is called {group!r}; there are for instance {', '.join(names[:3])}, {names[-1]}"
+        )
+    return kept
+
+
+@dataclass(frozen=True)
+class GradientNorms:
+    """L1, L2 and Linf norm of each sample's gradient, by parameter tensor and at the input embeddings."""
+
+    version: ClassVar[int] = 1
+    Data: ClassVar[type] = GradientData
+
+    def measure(self, model: Any, batch: Samples) -> GradientData:
+        """One forward and one backward pass over a batch; one a sample where the architecture demands it.
+
+        Raises NotYetSupported for a model with noise in force: the noise is gone by the time gradients flow back.
+        """
+        from ._module_gradients import NotCovered
+        from ._per_sample_gradients import batched, floating, one_at_a_time
+
+        if getattr(model, "_noise", ""):
+            raise NotYetSupported("gradient norms of a model under weight noise")
+        encoded = [model.encode(sample) for sample in batch]
+        kept = [i for i, e in enumerate(encoded) if e.scored]
+        names = list(floating(model.module))
+        if not kept:
+            return _collect(encoded, kept, np.zeros((0, len(names), 3)), np.zeros((0, 3)), names)
+        try:
+            norms = batched(model, [encoded[i] for i in kept])
+        except NotCovered:
+            norms = one_at_a_time(model, batch.take(kept))
+        return _collect(encoded, kept, norms.parameters.numpy(), norms.inputs.numpy(), names)
+
+    def blank(self, reason: str, n: int) -> GradientData:
+        """Rows that could not be measured."""
+        empty, nan = Ragged.of([[]] * n, np.float32), np.full(n, np.nan, dtype=np.float32)
+        text = np.array([""] * n, dtype=object)
+        return GradientData(
+            empty, empty, empty, nan, nan, nan, np.zeros(n, dtype=np.int64), text, np.array([reason] * n, dtype=object)
+        )
+
+
+def _collect(
+    encoded: list[Any], kept: list[int], parameters: np.ndarray, inputs: np.ndarray, names: list[str]
+) -> GradientData:
+    """Rows in the batch's order; what has no scored token or no finite gradient is empty and says why."""
+    n = len(encoded)
+    rows, at_input = [np.zeros((0, 3))] * n, np.full((n, 3), np.nan, dtype=np.float32)
+    reasons = np.array(["no token to score"] * n, dtype=object)
+    for i, row, norm in zip(kept, parameters, inputs, strict=True):
+        good = bool(np.isfinite(row).all() and np.isfinite(norm).all())
+        reasons[i] = "" if good else "the model's gradient is not finite"
+        if good:
+            rows[i], at_input[i] = row, norm
+    return GradientData(
+        *(Ragged.of([row[:, k] for row in rows], np.float32) for k in range(3)),
+        *(at_input[:, k] for k in range(3)),
+        tokens=np.array([e.scored for e in encoded], dtype=np.int64),
+        groups=np.array(["\n".join(names) if not reason else "" for reason in reasons], dtype=object),
+        reason=reasons,
+    )

@@ -1,0 +1,119 @@
+"""Every extractor: finds what was planted, finds nothing where nothing was learned, and keeps the family's promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+
+from conformance._marked import marked
+from rasura.core import registry
+from rasura.core.protocols import Extractor
+from rasura.core.types import Sample, Samples
+from rasura.extraction._dose import rate
+from rasura.observations._engine import Engine
+from rasura.stats.roc import auc
+
+NAMES = registry.names("extraction")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine()
+
+
+@pytest.fixture(params=NAMES)
+def extractor(request):
+    return registry.get("extraction", request.param)()
+
+
+def extract(extractor, engine, model, samples):
+    asks = extractor.needs()
+    return extractor.extract(**{key: engine.observe(ask, {"target": model}, samples) for key, ask in asks.items()})
+
+
+def test_an_extractor_is_constructible_and_asks_for_what_it_takes(extractor):
+    assert isinstance(extractor, Extractor)
+    assert list(extractor.needs()) == list(inspect.signature(extractor.extract).parameters)
+    assert {ask.role for ask in extractor.needs().values()} == {"target"}
+
+
+def test_it_finds_the_plants_and_nothing_in_records_never_seen(extractor, engine, planted):
+    """8 records trained on 40 times an epoch against 16 twins: every share of success at least .5 against at most .1."""
+    seen = extract(extractor, engine, planted.models["target"], marked(planted.forget))
+    twins = extract(extractor, engine, planted.models["target"], marked(planted.nonmembers.take(range(16))))
+    assert auc(seen.success, twins.success) >= 0.75
+    top = seen.bounds[1]
+    assert np.mean(seen.success) >= 0.5 * top
+    assert np.mean(twins.success) <= (0.1 * top if seen.unit == "share" else 0.5 * top)
+
+
+def test_a_model_that_never_saw_them_gives_nothing_away(extractor, engine, planted):
+    model = planted.models["retrained"]
+    seen = extract(extractor, engine, model, marked(planted.forget))
+    twins = extract(extractor, engine, model, marked(planted.nonmembers.take(range(16))))
+    assert 0.1 <= auc(seen.success, twins.success) <= 0.9
+    assert np.mean(seen.success) <= 0.3 * seen.bounds[1]
+
+
+def test_one_row_a_record_of_the_right_kind(extractor, engine, planted):
+    found = extract(extractor, engine, planted.models["target"], marked(planted.forget))
+    n = len(planted.forget)
+    for name in ("success", "log_probability", "hits"):
+        assert getattr(found, name).shape == (n,) and getattr(found, name).dtype == np.float64, name
+    assert found.tokens.shape == (n,) and found.tokens.dtype == np.int64
+    assert found.reason.shape == (n,) and not any(found.reason)
+    low, high = found.bounds
+    assert ((found.success >= low) & (found.success <= high)).all()
+    assert (found.log_probability <= 1e-5).all() and (found.tokens == 4).all()
+    assert rate(found.success, found.unit, found.bounds).n == n
+
+
+def test_order_and_company_do_not_matter(extractor, planted):
+    samples = marked(Samples([*planted.forget.take(range(3)), *planted.nonmembers.take(range(3))]))
+    together = extract(extractor, Engine(), planted.models["target"], samples)
+    backwards = extract(extractor, Engine(), planted.models["target"], Samples(samples[::-1]))
+    alone = extract(extractor, Engine(), planted.models["target"], samples.take([1]))
+    assert np.array_equal(together.success, backwards.success[::-1])
+    assert np.allclose(together.log_probability, backwards.log_probability[::-1], atol=1e-4)
+    assert together.success[1] == alone.success[0]
+
+
+def test_a_record_that_cannot_be_judged_is_nan_with_a_reason_and_harms_no_other(extractor, planted):
+    """A record that is context to its last character has no token to score."""
+    good = marked(planted.forget.take(range(2)))
+    empty = Sample("empty", "Anna watched.", start=13)
+    alone = extract(extractor, Engine(), planted.models["target"], good)
+    mixed = extract(extractor, Engine(), planted.models["target"], Samples([good[0], empty, good[1]]))
+    assert np.isnan(mixed.success).tolist() == [False, True, False]
+    assert [bool(r) for r in mixed.reason] == [False, True, False]
+    assert np.array_equal(mixed.success[[0, 2]], alone.success)
+
+
+def test_no_record_is_no_crash(extractor, planted):
+    found = extract(extractor, Engine(), planted.models["target"], Samples())
+    assert found.success.shape == (0,)
+    assert not rate(found.success, found.unit, found.bounds).known
+
+
+def test_what_was_observed_is_left_as_it_was(extractor, engine, planted):
+    asks, models = extractor.needs(), {"target": planted.models["target"]}
+    observed = {key: engine.observe(ask, models, marked(planted.forget)) for key, ask in asks.items()}
+    before = {key: _copies(data) for key, data in observed.items()}
+    extractor.extract(**observed)
+    for key, data in observed.items():
+        for old, new in zip(before[key], _copies(data), strict=True):
+            assert np.array_equal(old, new)
+
+
+def test_settings_are_the_identity(extractor):
+    assert extractor == type(extractor)() and hash(extractor) == hash(type(extractor)())
+    for field in dataclasses.fields(extractor):
+        assert f"{field.name}=" in repr(extractor)
+
+
+def _copies(data):
+    arrays = [getattr(data, f.name) for f in dataclasses.fields(data)]
+    return [np.array(getattr(a, "values", a), copy=True) for a in arrays]

@@ -1,0 +1,104 @@
+"""What signals refuse, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import _tiny
+import numpy as np
+import pytest
+
+from rasura.core import registry
+from rasura.core.errors import BadInput
+from rasura.core.types import Samples
+from rasura.observations._engine import Engine
+from rasura.observations._letters import Letters
+from rasura.signals._math import lowest_mean
+from rasura.signals.gradient_norm import GradientNorm
+from rasura.signals.lowercase import Lowercase
+from rasura.signals.min_k import MinK
+from rasura.signals.min_k_plus_plus import MinKPlusPlus
+from rasura.signals.mope import Mope
+from rasura.signals.reference import Reference
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def test_importing_signals_leaves_torch_alone():
+    """Scores are recomputed in milliseconds, also where torch is not installed."""
+    code = (
+        "import sys; from rasura.core import registry\n"
+        "signals = [registry.get('signals', name)() for name in registry.names('signals')]\n"
+        "assert len(signals) > 0 and all(s.needs() for s in signals)\n"
+        "heavy = sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'transformers', 'peft', 'sklearn', 'pandas'})\n"
+        "print(heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: MinK(k=0.0), "k is a share"),
+        (lambda: MinK(k=1.1), "k is a share"),
+        (lambda: MinKPlusPlus(k=float("nan")), "k is a share"),
+        (lambda: GradientNorm(order="3"), "order"),
+        (lambda: Reference(form="quotient"), "form"),
+        (lambda: Reference(per="word"), "per"),
+        (lambda: Reference(clamp=0.0), "clamp"),
+        (lambda: Lowercase(clamp=-1.0), "clamp"),
+        (lambda: Mope(sigma=-0.1), "sigma"),
+        (lambda: Mope(pairs=0), "pairs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_at_once(make, word):
+    with pytest.raises(BadInput, match=word):
+        make()
+
+
+def test_gradient_norm_of_an_unknown_group_names_what_exists():
+    model, samples = _tiny.neox(), Samples.of(_tiny.texts(3, 3))
+    engine, signal = Engine(), GradientNorm(group="no.such.weight")
+    data = {name: engine.observe(ask, {"target": model}, samples) for name, ask in signal.needs().items()}
+    with pytest.raises(BadInput, match="gpt_neox.embed_in.weight"):
+        signal.score(**data)
+
+
+def test_gradient_norm_by_group():
+    model, samples = _tiny.neox(), Samples.of(_tiny.texts(3, 3))
+    data = Engine().observe(GradientNorm().needs()["gradients"], {"target": model}, samples)
+    np.testing.assert_allclose(GradientNorm("2", "embedding").score(data), -data.input_l2)
+    whole = GradientNorm("2").score(data) ** 2
+    names = data.groups[0].split("\n")
+    np.testing.assert_allclose(whole, sum(GradientNorm("2", name).score(data) ** 2 for name in names), rtol=1e-6)
+    dense = GradientNorm("inf", "attention.dense.weight").score(data)
+    np.testing.assert_allclose(dense, np.minimum(*(GradientNorm("inf", n).score(data) for n in names if n.endswith("attention.dense.weight"))))
+
+
+def test_signals_share_passes(planted):
+    """All default signals over one set: TokenStatistics once per model role, view and noise, gradients once."""
+    engine, samples = Engine(), planted.heldout
+    models = {"target": planted.models["target"], "reference": planted.models["reference"]}
+    asks = [ask for name in registry.names("signals") for ask in registry.get("signals", name)().needs().values()]
+    engine.observe_all(asks, models, samples)
+    assert len(engine.passes) == len(set(asks)) < len(asks)
+
+
+def test_letters_survive_the_engine():
+    samples = Samples.of(["Anna", "anna", ""])
+    data = Engine().observe(Lowercase().needs()["letters"], {"target": _tiny.neox()}, samples)
+    assert data.capitals.tolist() == [1, 0, 0] and data.characters.tolist() == [4, 4, 0]
+    assert Letters().blank("out of memory", 2).capitals.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("k", [0.05, 0.2, 0.5, 1.0])
+def test_lowest_mean_against_a_sort(k):
+    random = np.random.default_rng(0)
+    for n in range(1, 40):
+        values = random.normal(size=n)
+        count = max(1, int(np.floor(round(k * n, 9))))
+        assert lowest_mean(values, k) == pytest.approx(np.sort(values)[:count].mean())
+    assert np.isnan(lowest_mean(np.zeros(0), k))

@@ -1,0 +1,62 @@
+"""Documents that check themselves: every command documented exists, runs, and every command is documented."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rasura.cli import COMMANDS, group
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def documented() -> list[tuple[str, str]]:
+    """(page, line) of every `rasura ...` line in a code block."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```[a-z]*\n(.*?)```|((?:^    .+\n)+)", page.read_text(), flags=re.S | re.M):
+            for line in (block[0] or block[1]).splitlines():
+                if line.strip().startswith("rasura "):
+                    found.append((page.name, line.strip()))
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), documented(), ids=lambda v: v)
+def test_documented_commands_parse(page: str, line: str):
+    """The command and each of its options exist."""
+    words = shlex.split(line.split("#")[0].replace("[", "").replace("]", "").split("|")[0])[1:]
+    command, path = group, []
+    while words and hasattr(command, "get_command") and not words[0].startswith("-"):
+        nested = command.get_command(None, words[0])
+        assert nested is not None, f"{page}: no command {' '.join([*path, words[0]])}"
+        command, path, words = nested, [*path, words[0]], words[1:]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h", "--version"}
+    assert {w for w in words if w.startswith("--")} <= options, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example_and_is_documented(name: str):
+    result = CliRunner().invoke(group, [name, "--help"])
+    assert result.exit_code == 0
+    nested = group.get_command(None, name)
+    text = result.output
+    if hasattr(nested, "commands"):
+        text += "".join(CliRunner().invoke(group, [name, sub, "--help"]).output for sub in nested.commands)
+    assert "Example" in text and f"rasura {name}" in text
+    assert any(line.startswith(f"rasura {name}") for _, line in documented()), f"README and docs never show rasura {name}"
+
+
+def test_pages_linked_from_the_readme_exist():
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text()):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_map_in_the_readme_names_every_folder():
+    text = (ROOT / "README.md").read_text()
+    for folder in sorted(p for p in (ROOT / "src" / "rasura").iterdir() if p.is_dir() and not p.name.startswith("_")):
+        assert f"{folder.name}/" in text, f"the map of the house lacks {folder.name}/"
