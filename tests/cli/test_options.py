@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -270,11 +271,13 @@ def test_method_help(family: str, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("family_name", registry.FAMILIES)
 def test_every_registered_method_can_be_described_and_set(family_name: str):
-    """Each setting of each method has a readable type, and its default's text gives the default back."""
+    """The text of each default gives the default back; only a setting that holds another dataclass is for Python alone."""
     for name in registry.names(family_name):
         cls = registry.get(family_name, name)
         for row in describe(cls):
             default = getattr(cls(), row.field)
+            if dataclasses.is_dataclass(default):
+                continue
             assert apply_settings(family_name, name, {row.field: show(default)}) == cls(), f"{name}.{row.field}"
 
 

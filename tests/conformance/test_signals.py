@@ -15,10 +15,10 @@ import dataclasses
 import doctest
 import inspect
 
-import _tiny
 import numpy as np
 import pytest
 
+import _tiny
 from rasura.core import registry
 from rasura.core.protocols import Signal
 from rasura.core.types import Ragged, Sample, Samples
@@ -91,7 +91,9 @@ def test_one_float64_a_sample(signal, engine, shape):
     models = {"target": getattr(_tiny, shape)(), "reference": getattr(_tiny, shape)(seed=1)}
     samples = Samples.of(_tiny.texts(5, 12))
     found = scores(signal, engine, models, samples)
-    assert isinstance(found, np.ndarray) and found.dtype == np.float64 and found.shape == (5,) and np.isfinite(found).all()
+    assert (
+        isinstance(found, np.ndarray) and found.dtype == np.float64 and found.shape == (5,) and np.isfinite(found).all()
+    )
     assert len(np.unique(found)) == 5  # five texts, five scores
     none = scores(signal, engine, models, Samples())
     assert none.dtype == np.float64 and none.shape == (0,)
@@ -128,7 +130,9 @@ def test_what_was_observed_is_left_as_it_was(signal, engine, planted):
     for name, data in observed.items():
         for f in dataclasses.fields(data):
             now, then = getattr(data, f.name), getattr(before[name], f.name)
-            pairs = [(now.values, then.values), (now.offsets, then.offsets)] if isinstance(now, Ragged) else [(now, then)]
+            pairs = (
+                [(now.values, then.values), (now.offsets, then.offsets)] if isinstance(now, Ragged) else [(now, then)]
+            )
             for a, b in pairs:
                 np.testing.assert_array_equal(a, b)
 

@@ -60,7 +60,7 @@ CASES: list[tuple[str, bytes, str]] = [
     ("a.csv", b"PK\x03\x04" + GOOD, "not UTF-8 text: it is a zip archive; unpack it (a spreadsheet: save it as CSV)"),
     ("a.csv", SECRET.encode("utf-16"), "not UTF-8 text: it is UTF-16; save it as UTF-8"),
     ("a.jsonl.gz", GOOD, "damaged gzip file; get it again"),
-    ("a.jsonl.gz", gzip.compress(GOOD * 500)[:-9], "after line 500: damaged gzip file; get it again"),
+    ("a.jsonl.gz", gzip.compress(row(text=SECRET) * 500)[:-9], "after line 500: damaged gzip file; get it again"),
     ("a.jsonl", GOOD + b"\n" + GOOD, "line 3, field 'id': the same id as line 1; ids must differ"),
     ("a.jsonl", row(id=True, text=SECRET), "line 1, field 'id': expected text or a whole number, found true or false"),
     ("a.jsonl", row(id=[SECRET], text=SECRET), "line 1, field 'id': expected text or a whole number, found a list"),

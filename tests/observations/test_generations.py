@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 import _tiny
 from rasura.core.errors import BadInput
 from rasura.core.store import Store
 from rasura.core.types import Ask, Sample, Samples
+from rasura.models.causal_lm import CausalLM
 from rasura.observations._engine import Engine
 from rasura.observations.generations import Generations
 from rasura.observations.sampling_probability import SamplingProbability
@@ -24,9 +26,21 @@ def model(request):
     return getattr(_tiny, request.param)()
 
 
+def gpt2():
+    """Positions are learned and absolute here, so that a wrong one changes the answer; rotary ones forgive a shift."""
+    torch.manual_seed(3)
+    config = GPT2Config(
+        vocab_size=512, n_embd=64, n_layer=2, n_head=4, n_positions=128, bos_token_id=0, eos_token_id=0, pad_token_id=1,
+        initializer_range=0.2,
+    )  # fmt: skip
+    return CausalLM(GPT2LMHeadModel(config), _tiny.tokenizer(), name="tiny-gpt2")
+
+
+@pytest.mark.parametrize("build", [_tiny.neox, _tiny.llama, gpt2])
 @pytest.mark.parametrize("prefix", [0, 5])
-def test_greedy_is_what_generate_says(model, prefix):
+def test_greedy_is_what_generate_says(build, prefix):
     """Prompts of different lengths, padded on the left together here and given one by one there."""
+    model = build()
     data = Generations(prefix_tokens=prefix, new_tokens=20).measure(model, RECORDS)
     for i, sample in enumerate(RECORDS):
         encoded = model.encode(sample)
@@ -60,6 +74,13 @@ def test_any_subset_order_and_company_says_the_same(model):
     assert len(set(whole.texts.ravel())) == whole.texts.size  # draws differ from each other
     other = Generations(new_tokens=12, samples_each=3, temperature=1.0, top_k=50, top_p=0.95, seed=5)
     assert other.measure(model, RECORDS.take(some)).texts.tolist() != whole.texts[some].tolist()
+
+
+def test_records_with_the_same_beginning_are_drawn_apart(model):
+    """The numbers that decide a text come from the whole record, not from its place or its prompt."""
+    twins = Samples.of([RECORDS[0].text, RECORDS[0].text[:-1] + "!"])
+    data = Generations(prefix_tokens=4, new_tokens=12, temperature=1.0).measure(model, twins)
+    assert data.cut.tolist() == [4, 4] and data.texts[0, 0] != data.texts[1, 0]
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 1.0}, {"temperature": 2.0, "top_k": 20, "top_p": 0.9}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 from typing import Any
 
@@ -46,23 +48,48 @@ SHIFTS = {
     "lowercase": (0.31, 0.6, 1.1, 1.7, 2.0, 2.3, 2.6),
     "recall": (0.12, 0.3, 0.5, 0.9, 1.2, 1.5, 1.7),
 }
-SETTINGS = {"min_k_plus_plus": {"class": "rasura.signals.min_k_plus_plus.MinKPlusPlus", "k": 0.2}, "min_k": {"k": 0.2}, "mope": {"sigma": 0.05, "pairs": 5}}
-PAPERS = {"min_k": "arXiv:2310.16789", "min_k_plus_plus": "arXiv:2404.02936", "mope": "arXiv:2310.14369", "recall": "arXiv:2406.15968"}
-STATUS = ("matched", "implemented", "reproduced", "matched", "implemented", "matched", "unproven", "implemented", "implemented", "unproven")
-RUN = {"seed": 0, "versions": {"rasura": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0", "numpy": "2.2.1"}}
+SETTINGS = {
+    "min_k_plus_plus": {"class": "rasura.signals.min_k_plus_plus.MinKPlusPlus", "k": 0.2},
+    "min_k": {"k": 0.2},
+    "mope": {"sigma": 0.05, "pairs": 5},
+}
+PAPERS = {
+    "min_k": "arXiv:2310.16789",
+    "min_k_plus_plus": "arXiv:2404.02936",
+    "mope": "arXiv:2310.14369",
+    "recall": "arXiv:2406.15968",
+}
+STATUS = (
+    "matched",
+    "implemented",
+    "reproduced",
+    "matched",
+    "implemented",
+    "matched",
+    "unproven",
+    "implemented",
+    "implemented",
+    "unproven",
+)
+RUN = {
+    "seed": 0,
+    "versions": {"rasura": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0", "numpy": "2.2.1"},
+}
 
 
 def target(role: str = "target", suffix: str = "", treatments: tuple[str, ...] = ()) -> ModelCard:
-    return ModelCard(role, f"letters-of-the-archive{suffix}", f"{hash_of(role + suffix)}", 658_944, "GPTNeoXForCausalLM", treatments)
+    return ModelCard(
+        role, f"letters-of-the-archive{suffix}", f"{hash_of(role + suffix)}", 658_944, "GPTNeoXForCausalLM", treatments
+    )
 
 
 def hash_of(text: str) -> str:
-    import hashlib
-
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def signal(name: str, shifts: tuple[float, ...], i: int, loss: dict[int, np.ndarray] | None, noise: np.random.Generator) -> SignalResult:
+def signal(
+    name: str, shifts: tuple[float, ...], i: int, loss: dict[int, np.ndarray] | None, noise: np.random.Generator
+) -> SignalResult:
     out = noise.normal(size=NONMEMBERS)
     by_dose = {d: noise.normal(s, 1.0, size=n) for (d, n), s in zip(DOSES.items(), shifts, strict=True)}
     members = np.concatenate(list(by_dose.values()))
@@ -87,16 +114,24 @@ def signal(name: str, shifts: tuple[float, ...], i: int, loss: dict[int, np.ndar
     )
 
 
-def audit(shifts: dict[str, tuple[float, ...]] | None = None, **changes: Any) -> Audit:
+@functools.cache
+def signals(shifts: tuple[tuple[str, tuple[float, ...]], ...]) -> tuple[SignalResult, ...]:
     noise = np.random.default_rng(7)
-    loss = {0: noise.normal(size=NONMEMBERS), **{d: noise.normal(s, 1.0, size=n) for (d, n), s in zip(DOSES.items(), SHIFTS["loss"], strict=True)}}
-    signals = tuple(
-        signal(name, s, i, None if name == "loss" else loss, noise) for i, (name, s) in enumerate((shifts or SHIFTS).items())
-    )
+    loss = {
+        0: noise.normal(size=NONMEMBERS),
+        **{d: noise.normal(s, 1.0, size=n) for (d, n), s in zip(DOSES.items(), SHIFTS["loss"], strict=True)},
+    }
+    return tuple(signal(name, s, i, None if name == "loss" else loss, noise) for i, (name, s) in enumerate(shifts))
+
+
+def audit(shifts: dict[str, tuple[float, ...]] | None = None, **changes: Any) -> Audit:
     fields: dict[str, Any] = {
         "verdict": "Training records can be told from records the model never saw; the signal rises with the number of times a record was repeated, and a classifier that never saw the model is at chance.",
         "leaks": True,
-        "models": (target(), ModelCard("reference", "reference-h64", hash_of("reference"), 198_144, "GPTNeoXForCausalLM")),
+        "models": (
+            target(),
+            ModelCard("reference", "reference-h64", hash_of("reference"), 198_144, "GPTNeoXForCausalLM"),
+        ),
         "populations": (
             Population("members", sum(DOSES.values()), hash_of("members")),
             Population("non-members", NONMEMBERS, hash_of("nonmembers"), 3, {"shorter than the prefix": 3}),
@@ -104,16 +139,23 @@ def audit(shifts: dict[str, tuple[float, ...]] | None = None, **changes: Any) ->
         "blind": BlindBaseline(
             Estimate(0.512, 0.466, 0.558, 672, "AUC"),
             False,
-            {"length in characters": Estimate(0.531, 0.487, 0.575, 672, "AUC"), "zlib size": Estimate(0.524, 0.480, 0.568, 672, "AUC"), "bag of words, five folds": Estimate(0.483, 0.438, 0.528, 672, "AUC")},
+            {
+                "length in characters": Estimate(0.531, 0.487, 0.575, 672, "AUC"),
+                "zlib size": Estimate(0.524, 0.480, 0.568, 672, "AUC"),
+                "bag of words, five folds": Estimate(0.483, 0.438, 0.528, 672, "AUC"),
+            },
             "Five folds, the same split as the signals.",
         ),
-        "signals": signals,
+        "signals": signals(tuple((shifts or SHIFTS).items())),
         "skipped": (
             Skipped("neighbourhood", "needs a masked language model: pass --masked"),
             Skipped("dataset_inference", "needs at least 1000 records a side, 416 and 256 were given"),
         ),
         "warnings": ("8 records carry the highest dose; one of them moves a rate by 0.125.",),
-        "run": Run("rasura audit --model runs/demo/target --members members.jsonl --nonmembers nonmembers.jsonl --reference runs/demo/reference", **RUN),
+        "run": Run(
+            "rasura audit --model runs/demo/target --members members.jsonl --nonmembers nonmembers.jsonl --reference runs/demo/reference",
+            **RUN,
+        ),
     }
     return Audit(**{**fields, **changes})
 
@@ -153,7 +195,12 @@ def extraction(**changes: Any) -> Extraction:
 
 def erasure(**changes: Any) -> Erasure:
     steps = tuple(
-        Step(s, float(-1.9 + 1.6 * math.exp(-s / 18) + 0.05 * math.sin(s)), float(0.55 + 0.75 * math.exp(-((s - 14) ** 2) / 130) + 0.03 * math.cos(2 * s)), 1.0)
+        Step(
+            s,
+            float(-1.9 + 1.6 * math.exp(-s / 18) + 0.05 * math.sin(s)),
+            float(0.55 + 0.75 * math.exp(-((s - 14) ** 2) / 130) + 0.03 * math.cos(2 * s)),
+            1.0,
+        )
         for s in range(0, 101, 2)
     )
     fields: dict[str, Any] = {
@@ -188,12 +235,29 @@ def mean(value: float, half: float, n: int, unit: str) -> Estimate:
 
 
 def verification(**changes: Any) -> Verification:
-    def metric(name: str, better: str, population: str, values: dict[str, Estimate], status: str = "implemented", **settings: Any) -> MetricRow:
+    def metric(
+        name: str,
+        better: str,
+        population: str,
+        values: dict[str, Estimate],
+        status: str = "implemented",
+        **settings: Any,
+    ) -> MetricRow:
         return MetricRow(MethodUsed("metrics", name, settings, status), better, population, values)
 
-    def attack(name: str, access: str, values: dict[str, Estimate], gain: Estimate, spent: Budget, *evidence: str, **settings: Any) -> AttackRow:
+    def attack(
+        name: str,
+        access: str,
+        values: dict[str, Estimate],
+        gain: Estimate,
+        spent: Budget,
+        *evidence: str,
+        **settings: Any,
+    ) -> AttackRow:
         return AttackRow(MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence)
 
+    # shows that records were treated, not what they say: its own level is 1/2, also where the retrained model has 0.95
+    rises = three(*(Estimate(v, v - 0.04, min(1.0, v + 0.04), 42, "share of records") for v in (0.5, 0.97, 0.95)))
     gain = lambda value, half: Estimate(value, value - half, value + half, 42, "difference of shares")  # noqa: E731
     fields: dict[str, Any] = {
         "verdict": "Not erased: 20 steps of fine-tuning on other records bring back a third of the forget set, against none in a model trained without it.",
@@ -212,7 +276,7 @@ def verification(**changes: Any) -> Verification:
             attack("quantise", "white-box", three(share(20), share(2), share(0)), gain(2 / 42, 0.064), Budget(), bits=4),
             attack("prefix_search", "grey-box", three(share(24), share(1), share(0)), gain(1 / 42, 0.047), Budget(queries=4096)),
             attack("sampling", "black-box", three(share(27), share(3), share(0)), gain(3 / 42, 0.078), Budget(samples=4200), temperature=1.0),
-            attack("checkpoint_difference", "grey-box", three(Estimate(0.5, 0.4, 0.6, 42, "share"), Estimate(0.97, 0.9, 1.0, 42, "share"), Estimate(0.95, 0.88, 1.0, 42, "share")), gain(0.47, 0.05), Budget(queries=168)),
+            attack("checkpoint_difference", "grey-box", rises, gain(0.47, 0.05), Budget(queries=168)),
         ),
         "skipped": (Skipped("paraphrase", "needs --paraphrases: rewordings of the forget set"),),
         "warnings": ("One retrained model was given; its own spread between seeds is not known.",),

@@ -87,7 +87,10 @@ class Seen(HTMLParser):
     def estimates(self) -> list[tuple[tuple[float, float, float, int], str]]:
         """((value, low, high, n), text shown) of every estimate."""
         return [
-            ((float(a["value"]), float(a["data-low"]), float(a["data-high"]), int(a["data-n"])), " ".join("".join(words).split()))
+            (
+                (float(a["value"]), float(a["data-low"]), float(a["data-high"]), int(a["data-n"])),
+                " ".join("".join(words).split()),
+            )
             for a, words in self.numbers
             if "estimate" in a["class"].split()
         ]

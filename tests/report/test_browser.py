@@ -33,5 +33,7 @@ def test_the_browser_has_no_complaint(page, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 def test_the_policy_of_the_page_is_in_force(page, tmp_path):
     """The check above can fail: a script smuggled into the page is refused, and the browser says so."""
-    (tmp_path / "report.html").write_text(page.replace("</main>", "<script>document.title = 'x'</script></main>"), encoding="utf-8")
+    (tmp_path / "report.html").write_text(
+        page.replace("</main>", "<script>document.title = 'x'</script></main>"), encoding="utf-8"
+    )
     assert any("script" in line for line in complaints(tmp_path / "report.html", tmp_path))

@@ -34,7 +34,9 @@ def poisoned(value: Any, text: str) -> Any:
     if isinstance(value, Estimate):
         return dataclasses.replace(value, unit=text, note=text)
     if dataclasses.is_dataclass(value):
-        return dataclasses.replace(value, **{f.name: poisoned(getattr(value, f.name), text) for f in dataclasses.fields(value)})
+        return dataclasses.replace(
+            value, **{f.name: poisoned(getattr(value, f.name), text) for f in dataclasses.fields(value)}
+        )
     if isinstance(value, Mapping):
         return {f"{text} {k}": poisoned(v, text) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -44,19 +46,14 @@ def poisoned(value: Any, text: str) -> Any:
 
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_foreign_text_stays_text(everything, page, seen, text):
-    dirty, clean = seen(render(poisoned(everything, text), reveal=True, title=text)), seen(page)
+    html = render(poisoned(everything, text), reveal=True, title=text)
+    dirty, clean = seen(html), seen(page)
     assert dirty.tags <= clean.tags | {"br"}
     assert {name for _, name, _ in dirty.attributes} <= {name for _, name, _ in clean.attributes}
-    assert not {t for t in dirty.tags if t in ("script", "img", "iframe", "object", "link", "a:href")}
+    assert "script" not in dirty.tags and "iframe" not in dirty.tags
     shown = "".join(dirty.words)
     assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl") and c not in "\n\t\u200c\u200d"]
-    first = visible(text)[:30]
-    assert first in shown
-
-
-@pytest.mark.parametrize("text", NASTY[:5], ids=range(5))
-def test_plots_stay_well_formed(everything, text):
-    html = render(poisoned(everything, text))
+    assert visible(text)[:30] in shown
     html.encode("utf-8")
     drawings = ["<svg" + part.partition("</svg>")[0] + "</svg>" for part in html.split("<svg")[1:]]
     assert len(drawings) > 10
@@ -67,12 +64,22 @@ def test_plots_stay_well_formed(everything, text):
 def test_the_page_loads_nothing(page, seen):
     view = seen(page)
     assert ("meta", "content", POLICY) in view.attributes
-    references = [(tag, value) for tag, name, value in view.attributes if name in ("href", "src", "xlink:href", "action", "background")]
+    references = [
+        (tag, value)
+        for tag, name, value in view.attributes
+        if name in ("href", "src", "xlink:href", "action", "background")
+    ]
     assert references and all(value.startswith("#") for _, value in references)
     assert not view.tags & {"script", "link", "iframe", "object", "embed", "form", "img", "base"}
     assert not [name for _, name, _ in view.attributes if name.startswith("on")]
-    styles = "".join(page.split("<style>")[1:]) + "".join(value for _, name, value in view.attributes if name == "style")
-    assert "@import" not in styles and "http" not in styles.replace("http://www.w3.org", "") and "url(" not in styles.replace("url(#", "")
+    styles = "".join(page.split("<style>")[1:]) + "".join(
+        value for _, name, value in view.attributes if name == "style"
+    )
+    assert (
+        "@import" not in styles
+        and "http" not in styles.replace("http://www.w3.org", "")
+        and "url(" not in styles.replace("url(#", "")
+    )
 
 
 def test_references_inside_the_page_exist(page, seen):
@@ -84,9 +91,9 @@ def test_references_inside_the_page_exist(page, seen):
 
 
 def test_huge_strings_are_cut_and_say_so(made, seen):
-    huge = "x" * 1_000_000
+    huge = "x" * 200_000
     html = render([poisoned(made.extraction(), huge), poisoned(made.erasure(), huge)], reveal=True)
-    assert len(html) < 1_000_000
+    assert len(html) < 400_000
     assert "more characters" in seen(html).text
 
 

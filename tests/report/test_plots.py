@@ -16,7 +16,10 @@ from rasura.report._marks import span
 
 def texts(svg: str) -> list[tuple[str, float, float]]:
     """Text, x and y of every label."""
-    return [(e.text or "", float(e.get("x", 0)), float(e.get("y", 0))) for e in ElementTree.fromstring(svg).iter(f"{{{_svg.SVG}}}text")]
+    return [
+        (e.text or "", float(e.get("x", 0)), float(e.get("y", 0)))
+        for e in ElementTree.fromstring(svg).iter(f"{{{_svg.SVG}}}text")
+    ]
 
 
 def words(svg: str) -> list[str]:
@@ -67,7 +70,10 @@ def test_roc_draws_every_signal_and_survives_empty_ones(audit):
     assert all(colour in svg for colour in series)
     grey = len(re.findall(r"stroke: var\(--rule\); stroke-width: 0.9", svg))
     assert grey == len(audit.signals) - 4
-    broken = [type(audit.signals[0])(**{**vars(audit.signals[0]), "roc": roc}) for roc in ((), ((), ()), ((0.1, math.nan), (0.2, 0.3)))]
+    broken = [
+        type(audit.signals[0])(**{**vars(audit.signals[0]), "roc": roc})
+        for roc in ((), ((), ()), ((0.1, math.nan), (0.2, 0.3)))
+    ]
     assert _plots.roc(broken, 256)
 
 
@@ -84,7 +90,9 @@ def test_dose_axis_doubles():
     x = {text: x for text, x, _ in texts(svg)}
     step = x["2\u00d7"] - x["1\u00d7"]
     assert step > 0 and math.isclose(x["4\u00d7"] - x["2\u00d7"], step, rel_tol=1e-3)
-    assert math.isclose(x["16\u00d7"] - x["4\u00d7"], 2 * step, rel_tol=1e-3) and math.isclose(x["1\u00d7"] - x["never"], step, rel_tol=1e-3)
+    assert math.isclose(x["16\u00d7"] - x["4\u00d7"], 2 * step, rel_tol=1e-3) and math.isclose(
+        x["1\u00d7"] - x["never"], step, rel_tol=1e-3
+    )
 
 
 def test_nothing_to_draw():
@@ -95,15 +103,24 @@ def test_nothing_to_draw():
 
 def test_comparison_groups_by_unit():
     e = {unit: {"before": Estimate(0.5, 0.4, 0.6, 9, unit)} for unit in ("nats", "share")}
-    svg = _plots.comparison([("a", "", "nats", e["nats"]), ("b", "", "share", e["share"]), ("c", "", "nats", e["nats"])], _svg.ROLE_STYLE)
+    svg = _plots.comparison(
+        [("a", "", "nats", e["nats"]), ("b", "", "share", e["share"]), ("c", "", "nats", e["nats"])], _svg.ROLE_STYLE
+    )
     height = {text: y for text, _, y in texts(svg)}
     assert height["b"] < height["share"] < height["a"] < height["c"] < height["nats"]
 
 
 def test_numbers_that_cannot_be_drawn():
-    odd = [Estimate(math.nan, math.nan, math.nan, 0, "x"), Estimate(math.inf, 0.0, math.inf, 1, "x"), Estimate(1e300, -1e300, 1e300, 1, "x"), Estimate(2.0, -math.inf, math.nan, 1, "x")]
+    odd = [
+        Estimate(math.nan, math.nan, math.nan, 0, "x"),
+        Estimate(math.inf, 0.0, math.inf, 1, "x"),
+        Estimate(1e300, -1e300, 1e300, 1, "x"),
+        Estimate(2.0, -math.inf, math.nan, 1, "x"),
+    ]
     for e in odd:
-        assert _plots.comparison([("a", "", "x", {"before": e, "elsewhere": e})], {**_svg.ROLE_STYLE, "elsewhere": (_svg.OTHER, "^")})
+        assert _plots.comparison(
+            [("a", "", "x", {"before": e, "elsewhere": e})], {**_svg.ROLE_STYLE, "elsewhere": (_svg.OTHER, "^")}
+        )
         assert _plots.dose([(DoseRow(1, e), DoseRow(0, e))], "x")
     assert _plots.transcript([Step(0, math.nan, math.inf), Step(1, 1.0, math.nan), Step(2, 2.0, 1.0)])
     assert span(odd, 0.0, 1.0)[1] < 3
@@ -115,7 +132,9 @@ def test_long_transcripts_are_thinned():
 
 
 def test_mathematics_in_names_stays_text():
-    svg = _plots.comparison([("$\\frac{a}", "_{b}$", "x", {"before": Estimate(0.5, 0.4, 0.6, 9, "x")})], _svg.ROLE_STYLE)
+    svg = _plots.comparison(
+        [("$\\frac{a}", "_{b}$", "x", {"before": Estimate(0.5, 0.4, 0.6, 9, "x")})], _svg.ROLE_STYLE
+    )
     assert "$\\frac{a}" in words(svg)
 
 
@@ -131,6 +150,14 @@ def test_importing_the_report_draws_in_no_heavy_library():
     import subprocess
     import sys
 
-    code = "import sys, rasura.report; print([m for m in ('torch', 'matplotlib', 'scipy', 'jinja2') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path), "PATH": ""})
+    code = (
+        "import sys, rasura.report; print([m for m in ('torch', 'matplotlib', 'scipy', 'jinja2') if m in sys.modules])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": ""},
+    )
     assert out.stdout.strip() == "[]"

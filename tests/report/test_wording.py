@@ -16,7 +16,11 @@ from rasura.report._wording import CLASSES
         ("The model CANNOT produce it, guaranteed.", "approximate", ["cannot", "guaranteed"]),
         ("It can\u2019t come back.", "edit", ["can\u2019t"]),
         ("This proves that it is gone.", "approximate", ["proves", "gone"]),
-        ("It was completely removed and the model no longer contains it.", "edit", ["completely removed", "no longer contains"]),
+        (
+            "It was completely removed and the model no longer contains it.",
+            "edit",
+            ["completely removed", "no longer contains"],
+        ),
         ("It is 100% safe.", "approximate", ["100%"]),
         ("The records were permanently erased; suppressed.", "suppression", ["permanently", "erased"]),
         ("The data are absent from the model.", "audit", ["absent"]),
@@ -33,7 +37,10 @@ def test_refuses(sentence, kind, refused):
     [
         ("None of 42 probes recovered it; a rate below 0.07 cannot be excluded.", "approximate"),
         ("This cannot be resolved with 40 non-members.", "audit"),
-        ("Indistinguishable from a model trained without it, within 0.2 nats, against relearn (20 steps).", "approximate"),
+        (
+            "Indistinguishable from a model trained without it, within 0.2 nats, against relearn (20 steps).",
+            "approximate",
+        ),
         ("Suppressed, still recoverable by relearn.", "suppression"),
         ("Not deleted: a third comes back.", "approximate"),
         ("There is no proof of forgetting.", "approximate"),

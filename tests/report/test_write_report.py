@@ -23,7 +23,9 @@ def run(made, tmp_path):
 def test_a_run_folder(made, run):
     out = write_report(run)
     assert out == run / "report.html" and stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert out.read_text(encoding="utf-8") == render([made.audit(), made.extraction(), made.erasure(), made.verification()])
+    assert out.read_text(encoding="utf-8") == render(
+        [made.audit(), made.extraction(), made.erasure(), made.verification()]
+    )
 
 
 def test_named_files_and_another_place(made, run):
@@ -33,8 +35,9 @@ def test_named_files_and_another_place(made, run):
 
 
 def test_reveal(run):
-    assert "Secret output" not in write_report(run).read_text(encoding="utf-8")
-    assert "Secret output" in write_report(run, reveal=True).read_text(encoding="utf-8")
+    record = run / "extraction.json"
+    assert "Secret output" not in write_report(record).read_text(encoding="utf-8")
+    assert "Secret output" in write_report(record, reveal=True).read_text(encoding="utf-8")
 
 
 def test_other_json_is_passed_over_in_a_folder_only(made, run):

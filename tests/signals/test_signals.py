@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import _tiny
 import numpy as np
 import pytest
 
+import _tiny
 from rasura.core import registry
 from rasura.core.errors import BadInput
 from rasura.core.types import Samples
@@ -35,7 +35,9 @@ def test_importing_signals_leaves_torch_alone():
         "heavy = sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'transformers', 'peft', 'sklearn', 'pandas'})\n"
         "print(heavy)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)}, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -75,7 +77,9 @@ def test_gradient_norm_by_group():
     names = data.groups[0].split("\n")
     np.testing.assert_allclose(whole, sum(GradientNorm("2", name).score(data) ** 2 for name in names), rtol=1e-6)
     dense = GradientNorm("inf", "attention.dense.weight").score(data)
-    np.testing.assert_allclose(dense, np.minimum(*(GradientNorm("inf", n).score(data) for n in names if n.endswith("attention.dense.weight"))))
+    np.testing.assert_allclose(
+        dense, np.minimum(*(GradientNorm("inf", n).score(data) for n in names if n.endswith("attention.dense.weight")))
+    )
 
 
 def test_signals_share_passes(planted):

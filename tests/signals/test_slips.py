@@ -5,10 +5,10 @@ Every test states the slip, what it would give, and what is right; the numbers a
 
 from __future__ import annotations
 
-import _tiny
 import numpy as np
 import pytest
 
+import _tiny
 from rasura.core.errors import BadInput
 from rasura.core.types import Ask, Ragged, Sample, Samples
 from rasura.models.causal_lm import CausalLM
@@ -118,7 +118,10 @@ def test_unshifted_targets(planted):
 @pytest.mark.parametrize("signal", [Loss(), MinK(), MinKPlusPlus(), GradientNorm()], ids=lambda s: s.name)
 def test_a_score_that_depends_on_batch_mates(signal):
     """Slip: one mean over all tokens of a batch, or pads in it. Right: the score a text has when it is alone."""
-    model, samples = _tiny.neox(), Samples.of([*_tiny.texts(3, 3), " ".join(_tiny.texts(3, 4)), "Anna opened the window of Boris."])
+    model, samples = (
+        _tiny.neox(),
+        Samples.of([*_tiny.texts(3, 3), " ".join(_tiny.texts(3, 4)), "Anna opened the window of Boris."]),
+    )
     together = observed(signal, model, samples)
     alone = [observed(signal, model, Samples([sample]))[0] for sample in samples]
     np.testing.assert_allclose(together, alone, rtol=1e-4)
@@ -143,7 +146,9 @@ def test_token_id_0_dropped_as_padding(name):
     """Slip: a mask of ids > 0, or everything after the first id 0 gone. Right: id 0 is a token like any other."""
     model = getattr(_tiny, name)()
     words = _tiny.texts(1, 3)[0].split()
-    plain, with_zero = (Samples.of([f" {middle}".join([" ".join(words[:5]), " ".join(words[5:])])]) for middle in ("", "<|endoftext|>"))
+    plain, with_zero = (
+        Samples.of([f" {middle}".join([" ".join(words[:5]), " ".join(words[5:])])]) for middle in ("", "<|endoftext|>")
+    )
     assert 0 in model.encode(with_zero[0]).ids[2:]
     before, after = (TokenStatistics().measure(model, s) for s in (plain, with_zero))
     assert after.tokens[0] == len(model.encode(with_zero[0]).ids) - 1 >= before.tokens[0]
@@ -192,16 +197,25 @@ def test_every_pair_of_noise_is_another(planted):
     np.testing.assert_allclose(three, np.mean([one, two, last], axis=0), atol=1e-6)
 
 
-def test_both_signs_of_the_noise_cancel_the_slope():
-    """Slip: one-sided noise measures sigma g.eps. Right: with both signs the rise falls by 100 for a tenth of sigma."""
-    model, samples = _tiny.neox(), Samples.of(_tiny.texts(6, 3))
-    large, small = (observed(Mope(sigma=s, pairs=1), model, samples) for s in (0.02, 0.002))
-    np.testing.assert_allclose(large / small, 100, rtol=0.15)
+def test_both_signs_of_the_noise_cancel_the_slope(planted):
+    """Slip: one-sided noise measures mostly sigma g.eps. Right: with both signs what is left goes with sigma squared:
+    twice the sigma raises it fourfold, and one side alone is ten times as large."""
+    model, samples = planted.models["target"], planted.nonmembers
+    large, small = (observed(Mope(sigma=s, pairs=3), model, samples) for s in (0.002, 0.001))
+    assert np.median(large / small) == pytest.approx(4, rel=0.02)
+    asks = Mope(sigma=0.001, pairs=3).needs()
+    base, plus = (Engine().observe(asks[name], {"target": model}, samples).loss for name in ("statistics", "plus_0"))
+    assert np.median(np.abs(plus - base)) > 10 * np.median(np.abs(small))
 
 
 def test_lowercase_ratio_on_caseless_text():
     """Slip: a ratio of 1, as if it said something. Right: lowering changes nothing, so it cannot be scored."""
-    samples = Samples.of(["anna opened the window and counted the bottles of the market", "Anna opened the window and counted the bottles of Boris"])
+    samples = Samples.of(
+        [
+            "anna opened the window and counted the bottles of the market",
+            "Anna opened the window and counted the bottles of Boris",
+        ]
+    )
     scores = observed(Lowercase(), _tiny.neox(), samples)
     assert np.isnan(scores[0]) and np.isfinite(scores[1])
 
@@ -229,8 +243,13 @@ def _letters() -> CausalLM:
     alphabet = {"<|endoftext|>": 0, **{c: i + 1 for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}}
     backend = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.post_processor = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)])
-    return CausalLM(_tiny.neox(1).module, PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", model_max_length=128))
+    backend.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    return CausalLM(
+        _tiny.neox(1).module,
+        PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", model_max_length=128),
+    )
 
 
 def test_a_short_text_is_given_a_number():
@@ -246,7 +265,9 @@ def test_the_question_is_scored_with_the_answer():
     """Slip: the mean runs over the prompt. Right: ``start`` is context; its tokens are read and never scored."""
     model, text = _tiny.llama(), " ".join(_tiny.texts(2, 3))
     half = len(text) // 2
-    data = Engine().observe(Ask(TokenStatistics()), {"target": model}, Samples([Sample("0", text), Sample("1", text, start=half)]))
+    data = Engine().observe(
+        Ask(TokenStatistics()), {"target": model}, Samples([Sample("0", text), Sample("1", text, start=half)])
+    )
     answer = data.tokens[1]
     assert 8 <= answer < data.tokens[0]
     assert Loss().score(data)[1] == pytest.approx(data.log_probability[0][-answer:].mean(), abs=1e-5)

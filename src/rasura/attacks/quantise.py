@@ -51,7 +51,7 @@ class Quantise:
     model whatever it holds: judge by the untreated and the retrained model under the same rounding.
     BadInput unless 2 <= bits <= 8 and group >= 0.
 
-    Source: Zhang, Wang, Wang, Li, Wu, Han, Lu, Tang, Wang and Ma, "Catastrophic failure of LLM unlearning via
+    Source: Zhang, Wang, Li, Wu, Tang, Liu, He, Yin and Wang, "Catastrophic failure of LLM unlearning via
     quantization", ICLR 2025, which uses 8 and 4 bits. Deviations: round-to-nearest alone (the paper adds GPTQ and AWQ,
     which need calibration data); rounded weights are multiplied in the model's own precision.
 

@@ -39,13 +39,13 @@ class Relearn:
 
     The same is to be done to the retrained model, with the same records, seed and rates: what it recovers is what the
     given records teach about the others. ``budget.steps`` is the total over all rates and caps ``steps``.
-    With fewer than two forget records all scores are NaN. BadInput unless 0 < share < 1. A rate whose training diverges recovers with
-    the last weights that were finite.
+    With fewer than two forget records all scores are NaN. BadInput unless 0 < share < 1. A rate whose training diverges
+    recovers with the last weights that were finite.
 
     Source: Hu, Fu, Wu and Smith, "Unlearning or obfuscating? Jogging the memory of unlearned LLMs via benign relearning",
-    ICLR 2025: relearning on a part of the forget set. Deviations: full fine-tuning instead of LoRA; a sweep of three
-    rates with the worst case kept, because the damage a rate does depends on the size of the model; half of the set,
-    where the paper takes less, because the sets here are small.
+    ICLR 2025: relearning on a part of the forget set. Choices of this package: full fine-tuning; a sweep of three rates
+    with the worst case kept, because what a rate does depends on the size of the model; half of the set, because sets
+    here are small.
 
     By hand: of 8 records and share 1/2, four are shown and four can be recovered (``shown``).
     """

@@ -97,15 +97,16 @@ def pooled_auc(seeds: Sequence[Sequence[Sides]]) -> Estimate:
     each = [g for seed in strata for g in seed]
     if not each:
         return Estimate(math.nan, math.nan, math.nan, 0, "AUC", note="no members or no non-members")
-    value, pairs = _weighted(each), sum(min(len(x), len(y)) for x, y in each)
+    value, pairs = weighted_auc(each), sum(min(len(x), len(y)) for x, y in each)
     total = sum(len(x) for x, _ in each)
     variance = sum(len(x) ** 2 * np.nan_to_num(delong_variance(x, y)) for x, y in each) / total**2
     items = auc_interval(value, float(variance), pairs)
     n = total + sum(len(y) for _, y in each)
-    return _clipped(wider(value, items, [_weighted(seed) for seed in strata if seed], n, "AUC"))
+    return _clipped(wider(value, items, [weighted_auc(seed) for seed in strata if seed], n, "AUC"))
 
 
-def _weighted(strata: Sequence[Sides]) -> float:
+def weighted_auc(strata: Sequence[Sides]) -> float:
+    """The number alone, from strata without NaN and without an empty side."""
     return float(np.average([auc(x, y) for x, y in strata], weights=[len(x) for x, _ in strata]))
 
 

@@ -58,7 +58,7 @@ def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress
 
 def _key(study: Any, seed: int) -> str:
     code = code_digest(type(study).__module__)
-    return f"claims/{type(study).__name__}-{digest([study, code, Language(study.size).key(seed)])}/seed-{seed}"
+    return f"claims/{type(study).__name__}/{digest([study, code, Language(study.size).key(seed)])}"
 
 
 def _label(study: Any) -> str:

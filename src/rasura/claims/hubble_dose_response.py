@@ -18,7 +18,7 @@ from ..observations.token_statistics import TokenStatistics
 from ..signals.loss import Loss
 from ..stats.randomness import spearman
 from ._decide import Inequality, verdict, words
-from ._pool import Sides, pooled_auc, share, wider
+from ._pool import Sides, pooled_auc, share, weighted_auc, wider
 from ._seeds import each_seed
 
 
@@ -70,7 +70,7 @@ class HubbleDoseResponse:
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    size: str = "small"
+    study: Doses = Doses()
     trend_at_least: float = 0.9
     auc_lowest_dose_below: float = 0.75
     auc_highest_dose_at_least: float = 0.95
@@ -83,7 +83,7 @@ class HubbleDoseResponse:
 
     def check(self, store: Store, progress: Progress = quiet) -> Verdict:
         """Raises BadInput when the store cannot be written."""
-        return self.decide(each_seed(Doses(self.size), self.seeds, store, progress))
+        return self.decide(each_seed(self.study, self.seeds, store, progress))
 
     def decide(self, seeds: Sequence[DoseData]) -> Verdict:
         """The rule, on what was measured."""
@@ -117,16 +117,17 @@ class HubbleDoseResponse:
 
 
 def _sides(data: DoseData, dose: int) -> list[Sides]:
-    """Scores of the records of one dose and of the unseen ones, family by family."""
-    families = sorted(set(data.family[data.dose == dose]))
-    return [
-        (data.score[(data.family == f) & (data.dose == dose)], data.score[(data.family == f) & (data.dose == 0)])
-        for f in families
-    ]
+    """Scores of the records of one dose and of the unseen ones, family by family; NaN left out."""
+    known = ~np.isnan(data.score)
+    sides = []
+    for family in sorted(set(data.family[data.dose == dose])):
+        mine = known & (data.family == family)
+        sides.append((data.score[mine & (data.dose == dose)], data.score[mine & (data.dose == 0)]))
+    return [(x, y) for x, y in sides if len(x) and len(y)]
 
 
 def _rank_correlation(seeds: Sequence[DoseData], doses: Sequence[int]) -> float:
-    aucs = [pooled_auc([_sides(data, d) for data in seeds]).value for d in doses]
+    aucs = [weighted_auc([sides for data in seeds for sides in _sides(data, d)]) for d in doses]
     return spearman(np.log2(doses), aucs).value
 
 

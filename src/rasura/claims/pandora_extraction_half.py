@@ -68,11 +68,14 @@ class PandoraExtractionHalf:
             what: next((e for e in epochs if _members(seeds, name, e).value >= self.extracted_at_least), None)
             for what, name in (("any draw", "any_draw"), ("the pick by ratio", "by_ratio"), ("greedy decoding", "half"))
         }
-        least = min(epochs, key=lambda e: _outside(seeds, e))
         said = ", ".join(f"{what} at epoch {e}" if e else f"{what} never" for what, e in passed.items())
+        drawn = ", ".join(str(e) for e in epochs if _members(seeds, "any_draw", e).known)
+        outside = [_outside(seeds, e) for e in (0, *epochs)]
+        least = int(np.argmin(outside))
+        when = f"after epoch {least}" if least else "before any of it"
         return (
-            f"Half is passed by {said} (draws were made at {', '.join(str(e) for e in epochs if _members(seeds, 'any_draw', e).known)} only); "
-            f"the loss on texts never trained on is least after epoch {least} and rises from there."
+            f"Half is passed by {said} (draws were made at epochs {drawn}). The loss on texts never fine-tuned on is least "
+            f"{when} ({outside[least]:.2f} nats a token) and {outside[-1]:.2f} at the end."
         )
 
 
@@ -81,6 +84,9 @@ def _members(seeds: Sequence[FinetuningData], name: str, epoch: int, member: int
 
 
 def _outside(seeds: Sequence[FinetuningData], epoch: int) -> float:
+    """Mean loss of the texts that were not trained on; epoch 0 is the base model."""
+    if epoch == 0:
+        return float(np.mean([np.mean(data.base[data.member == 0]) for data in seeds]))
     return float(np.mean([-np.mean(data.plain[data.member == 0, epoch - 1]) for data in seeds]))
 
 

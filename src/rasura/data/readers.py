@@ -60,9 +60,15 @@ def read_samples(
     if limit is not None and limit < 1:
         raise BadInput(f"limit: expected a whole number from 1, found {limit}")
     fields = Fields(text_field, prompt_field, id_field, repeats_field)
-    samples = [(row, fields.sample(row, otherwise)) for row, otherwise in islice(_rows(source, fields, limit), limit)]
+    samples: list[Sample] = []
+    places: dict[str, str] = {}
+    for row, otherwise in islice(_rows(source, fields, limit), limit):
+        samples.append(fields.sample(row, otherwise))
+        if samples[-1].id in places:
+            raise row.bad(f"the same id as {places[samples[-1].id]}; ids must differ", fields.id)
+        places[samples[-1].id] = _place(row)
     _check(source, samples, fields)
-    return Samples(sample for _, sample in samples)
+    return Samples(samples)
 
 
 def _rows(source: str | Path, fields: Fields, limit: int | None) -> Iterator[tuple[Row, str]]:
@@ -128,17 +134,12 @@ def _stem(path: Path) -> str:
     return Path(name).stem
 
 
-def _check(source: str | Path, samples: list[tuple[Row, Sample]], fields: Fields) -> None:
+def _check(source: str | Path, samples: list[Sample], fields: Fields) -> None:
     """What only shows when all records are known."""
     if not samples:
         raise bad(source, "", "no records in it")
-    if not any(s.text[s.start :].strip() for _, s in samples):
+    if not any(s.text[s.start :].strip() for s in samples):
         raise bad(source, "", f"the field '{shown(fields.text)}' is empty in every record ({len(samples)})")
-    first: dict[str, Row] = {}
-    for row, sample in samples:
-        if sample.id in first:
-            raise row.bad(f"the same id as {_place(first[sample.id])}; ids must differ", fields.id)
-        first[sample.id] = row
 
 
 def _place(row: Row) -> str:

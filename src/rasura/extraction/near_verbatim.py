@@ -44,9 +44,9 @@ class NearVerbatim:
     comma breaks the match and hides nothing. BadInput unless 0 < threshold <= 1.
 
     Source: Ippolito, Tramer, Nasr, Zhang, Jagielski, Lee, Choquette-Choo and Carlini, "Preventing generation of verbatim
-    memorization in language models gives a false sense of privacy", INLG 2023. Deviation: the paper calls outputs of
-    BLEU above 0.75 approximately memorised; edit similarity is defined for short suffixes too, and its threshold of
-    0.9 is a choice of this package.
+    memorization in language models gives a false sense of privacy", INLG 2023. Deviation: the paper judges
+    approximate copies by BLEU; edit similarity is defined for short suffixes too, and its threshold of 0.9 is a choice
+    of this package.
 
     By hand: 9 of 10 tokens agree, similarity 0.9.
 

@@ -37,10 +37,10 @@ class _Sentences:
     remarks: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, sentence: str, kind: str, fixed: str) -> None:
-        sentence = visible(sentence).strip()
+        sentence = visible(shorten(sentence.strip(), LONGEST_SENTENCE))
         problem = check_wording(sentence, kind)
         if sentence and problem.allowed:
-            self.shown.append(shorten(sentence, LONGEST_SENTENCE))
+            self.shown.append(sentence)
             return
         self.shown.append(fixed)
         if sentence:

@@ -57,6 +57,8 @@ def clip(text: str, most: int) -> str:
     >>> clip("min_k_plus_plus_with_a_long_tail", 15)
     'min_k_p\u2026ng_tail'
     """
+    if len(text) > 8 * most:
+        text = text[: 4 * most] + text[-4 * most :]
     text = " ".join(visible(text).split())
     kept = most - 1
     return text if len(text) <= most else f"{text[: kept - kept // 2]}\u2026{text[-(kept // 2) :]}"
@@ -159,5 +161,5 @@ def setting_text(value: Any) -> str:
 
 
 def settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of each setting; the class path that travels with dataclasses is left out."""
-    return [(str(name), setting_text(value)) for name, value in values.items() if name != "class"]
+    """Name and value of each setting, by name; the class path that travels with dataclasses is left out."""
+    return sorted((str(name), setting_text(value)) for name, value in values.items() if name != "class")

@@ -125,7 +125,7 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
         models=models,
         populations=_unique(p for _, r in ran for p in r.populations),
         runs=tuple((step, r.run, record_digest(r)) for step, r in ran),
-        versions={name: version for _, r in ran for name, version in sorted(r.run.versions.items())},
+        versions={name: version for _, r in ran for name, version in r.run.versions.items()},
     )
 
 
@@ -185,7 +185,7 @@ def units_of(rows: Sequence[MetricRow | AttackRow]) -> list[str]:
 
 def false_positive_rates(audit: Audit) -> tuple[list[str], list[tuple[str, Estimate]]]:
     """The rates that get a column, and those that no signal could resolve, with the one reason they share."""
-    rates = list(dict.fromkeys(fpr for s in audit.signals for fpr in s.tpr))
+    rates = sorted({fpr for s in audit.signals for fpr in s.tpr}, reverse=True)
     found = {fpr: [s.tpr[fpr] for s in audit.signals if fpr in s.tpr] for fpr in rates}
     blurred = [(r, e[0]) for r, e in found.items() if not any(x.known for x in e) and len({x.note for x in e}) == 1]
     return [r for r in rates if r not in dict(blurred)], blurred

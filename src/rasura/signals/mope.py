@@ -15,6 +15,8 @@ from ..models.noise import WeightNoise
 from ..observations.token_statistics import TokenData, TokenStatistics
 from ._math import unscorable_to_nan
 
+ROUNDING = 1e-5  # nats: log-probabilities kept in float32 say nothing finer
+
 
 def rise(loss: np.ndarray, perturbed: np.ndarray) -> np.ndarray:
     """Mean loss over perturbed models minus the loss: (n,), (K, n) to (n,).
@@ -72,11 +74,18 @@ class Mope:
         return asks
 
     def score(self, statistics: TokenData, **perturbed: TokenData) -> np.ndarray:
-        """``perturbed``: plus_k and minus_k for every pair. Raises BadInput when the noise changed nothing at all."""
-        flat = statistics.log_probability.values
-        if len(flat) and all(np.array_equal(flat, data.log_probability.values) for data in perturbed.values()):
+        """``perturbed``: plus_k and minus_k for every pair. Raises BadInput when the noise moved no token's probability."""
+        if len(statistics.log_probability.values) and not any(_moved(statistics, data) for data in perturbed.values()):
             raise BadInput(
                 f"mope: noise of sigma={self.sigma} vanishes in this model's precision; choose a larger sigma"
             )
         scores = rise(statistics.loss, np.stack([data.loss for data in perturbed.values()]))
         return unscorable_to_nan(scores, statistics.tokens, self.minimum_tokens)
+
+
+def _moved(statistics: TokenData, perturbed: TokenData) -> bool:
+    """Did the noise change any token's log-probability by more than rounding does?"""
+    before, after = statistics.log_probability, perturbed.log_probability
+    if not np.array_equal(before.offsets, after.offsets):
+        return True  # under the noise some text could not be scored at all
+    return bool(np.any(np.abs(after.values - before.values) > ROUNDING))

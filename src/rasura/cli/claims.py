@@ -1,0 +1,113 @@
+"""``rasura claims``"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Example:
+  rasura claims
+  rasura claims hubble_dose_response --json
+  rasura claims --write docs/claims.md"""
+)
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--family", default="language", show_default=True, help="Only claims about this testbed.")
+@click.option("--write", type=click.Path(path_type=Path), default=None, help="Write the page, its JSON beside it, and the evidence for methods.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: bool) -> None:
+    """Check the claims of papers on testbeds with planted truth, and print the table.
+
+    Without NAMEs all of them. The first run trains small models for several minutes; finished work is kept in the user's
+    cache by content and a second run reads it back.
+    """
+    from rasura.claims._page import listed
+    from rasura.core.errors import BadInput
+
+    if write is not None and names:
+        raise BadInput("--write makes the page of all claims: give no names with it")
+    chosen = _chosen(names, family)
+    if write is not None:
+        _writable(write)
+    verdicts = [_checked(claim) for claim in chosen]
+    click.echo(listed(verdicts) if as_json else text(verdicts), nl=not as_json)
+    if write is not None:
+        for path in _write(verdicts, write, family):
+            click.echo(f"wrote {path}", err=True)
+
+
+def text(verdicts: Sequence[Any]) -> str:
+    """The verdicts as a person reads them at the terminal."""
+    from ._table import table
+
+    rows = [(v.claim, v.outcome, v.ours, v.threshold) for v in verdicts]
+    why = "\n".join(f"{v.claim}: {v.why}" for v in verdicts)
+    return f"{table(('claim', 'outcome', 'ours', 'threshold'), rows)}\n\n{why}"
+
+
+def _chosen(names: Sequence[str], family: str) -> list[Any]:
+    """Instances, in the order of their names. Raises UnknownMethod, BadInput."""
+    from rasura.core import registry
+    from rasura.core.errors import BadInput
+
+    registry.get("testbeds", family)
+    every = [registry.get("claims", name) for name in (sorted(set(names)) or registry.names("claims"))]
+    fitting = [cls() for cls in every if cls.testbed == family]
+    if not fitting:
+        raise BadInput(f"no claim named here is about the {family} testbed")
+    return fitting
+
+
+def _checked(claim: Any) -> Any:
+    """The verdict, read back if the same claim was checked by the same code on the same testbed."""
+    from rasura.claims._source import code_digest
+    from rasura.core.records import read, write
+    from rasura.core.store import Store
+    from rasura.core.types import digest
+    from rasura.testbeds._folder import default_cache
+
+    from ._progress import progress
+
+    key = digest([claim, code_digest(type(claim).__module__), _testbeds(claim)])
+    kept = default_cache() / "claims" / f"{claim.name}-{key}.json"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write(claim.check(Store(default_cache() / "store"), progress), kept)
+    return read(kept)
+
+
+def _testbeds(claim: Any) -> list[str]:
+    """Keys of the testbeds its studies stand on."""
+    import dataclasses
+
+    from rasura.core import registry
+
+    settings = [getattr(claim, field.name) for field in dataclasses.fields(claim)]
+    sizes = sorted({study.size for study in settings if hasattr(study, "size")})
+    return [registry.make("testbeds", claim.testbed, {"size": size}).key(seed) for size in sizes for seed in claim.seeds]
+
+
+def _writable(page: Path) -> None:
+    """Before minutes of work rather than after them."""
+    import os
+
+    from rasura.core.errors import BadInput
+
+    if not page.parent.is_dir() or not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise BadInput(f"{page}: cannot be written; choose another --write")
+
+
+def _write(verdicts: Sequence[Any], path: Path, family: str) -> list[Path]:
+    """The page, the verdicts as JSON beside it, and the evidence."""
+    from rasura.claims._evidence import write_evidence
+    from rasura.claims._page import listed, page
+
+    command = "rasura claims --write docs/claims.md" + ("" if family == "language" else f" --family {family}")
+    path.write_text(page(verdicts, command), encoding="utf-8")
+    path.with_suffix(".json").write_text(listed(verdicts), encoding="utf-8")
+    return [path, path.with_suffix(".json"), write_evidence(verdicts)]
