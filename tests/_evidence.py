@@ -83,4 +83,3 @@ class Evidence:
             for key in backs[file] if all(results) else ():
                 found[key].append(Path(file).name)
         return found
-

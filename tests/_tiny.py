@@ -37,24 +37,60 @@ def texts(n: int, seed: int, sentences: int = 1) -> list[str]:
 @cache
 def tokenizer() -> PreTrainedTokenizerFast:
     tok = Tokenizer(models.BPE())
-    tok.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tok.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tok.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|pad|>"]
-    trainer = trainers.BpeTrainer(vocab_size=512, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tok.train_from_iterator(texts(300, seed=1), trainer)
     tok.post_processor = processors.TemplateProcessing(single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)])
-    return PreTrainedTokenizerFast(tokenizer_object=tok, bos_token="<|endoftext|>", eos_token="<|endoftext|>", pad_token="<|pad|>", model_max_length=128)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tok,
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|pad|>",
+        model_max_length=128,
+    )
 
 
 def neox(seed: int = 0, hidden: int = 64, layers: int = 2) -> CausalLM:
     torch.manual_seed(seed)
-    config = GPTNeoXConfig(vocab_size=512, hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=layers, num_attention_heads=4, max_position_embeddings=128, tie_word_embeddings=False, bos_token_id=0, eos_token_id=0, pad_token_id=1)
+    config = GPTNeoXConfig(
+        vocab_size=512,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=128,
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
     return CausalLM(GPTNeoXForCausalLM(config), tokenizer(), name=f"tiny-neox-{seed}")
 
 
 def llama(seed: int = 0, tied: bool = False) -> CausalLM:
     torch.manual_seed(seed)
-    config = LlamaConfig(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=tied, bos_token_id=0, eos_token_id=0, pad_token_id=1)
+    config = LlamaConfig(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=tied,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
     return CausalLM(LlamaForCausalLM(config), tokenizer(), name=f"tiny-llama-{seed}")
 
 
@@ -82,7 +118,10 @@ def planted() -> Planted:
     """Target trained on 80 background texts and 48 plants (a third of them 40 times); the retrained model lacks the forget set."""
     background, pool, held = texts(80, seed=2), texts(120, seed=3), texts(30, seed=4)
     doses = [40] * 16 + [4] * 32
-    members = Samples(Sample(f"plant-{i:03}", t, repeats=d, family="passage") for i, (t, d) in enumerate(zip(pool[:48], doses, strict=True)))
+    members = Samples(
+        Sample(f"plant-{i:03}", t, repeats=d, family="passage")
+        for i, (t, d) in enumerate(zip(pool[:48], doses, strict=True))
+    )
     nonmembers = Samples(Sample(f"twin-{i:03}", t, repeats=0, family="passage") for i, t in enumerate(pool[48:]))
     forget, keep = members.take(range(8)), members.take(range(8, 48))
     seen = [s.text for s in members for _ in range(s.repeats)]

@@ -8,11 +8,14 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small lose more by waiting for a second thread than they gain
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # models this small lose more by waiting for a second thread than they gain
 sys.path.insert(0, str(Path(__file__).parent))
 
-import _tiny  # noqa: E402
-import pytest  # noqa: E402
+import pytest
+
+import _tiny
 
 
 @pytest.fixture(scope="session")

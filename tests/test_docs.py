@@ -35,7 +35,11 @@ def test_documented_commands_parse(page: str, line: str):
         nested = command.get_command(None, words[0])
         assert nested is not None, f"{page}: no command {' '.join([*path, words[0]])}"
         command, path, words = nested, [*path, words[0]], words[1:]
-    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h", "--version"}
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help",
+        "-h",
+        "--version",
+    }
     assert {w for w in words if w.startswith("--")} <= options, f"{page}: {line}"
 
 
@@ -48,7 +52,9 @@ def test_every_command_shows_an_example_and_is_documented(name: str):
     if hasattr(nested, "commands"):
         text += "".join(CliRunner().invoke(group, [name, sub, "--help"]).output for sub in nested.commands)
     assert "Example" in text and f"rasura {name}" in text
-    assert any(line.startswith(f"rasura {name}") for _, line in documented()), f"README and docs never show rasura {name}"
+    assert any(line.startswith(f"rasura {name}") for _, line in documented()), (
+        f"README and docs never show rasura {name}"
+    )
 
 
 def test_pages_linked_from_the_readme_exist():

@@ -61,7 +61,9 @@ def test_evidence_speaks_of_files_as_they_are():
     for key, entry in status.evidence().items():
         family, _, name = key.rpartition(".")
         if name in registry.names(family):
-            assert entry["source"] == status.source_hash(family, name), f"{key} changed since its evidence was made: run `make evidence`"
+            assert entry["source"] == status.source_hash(family, name), (
+                f"{key} changed since its evidence was made: run `make evidence`"
+            )
 
 
 def test_evidence_is_honest_json():
@@ -71,11 +73,15 @@ def test_evidence_is_honest_json():
 
 
 def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    out = run_python("import sys, rasura; print([m for m in ('torch', 'transformers', 'numpy', 'click') if m in sys.modules])")
+    out = run_python(
+        "import sys, rasura; print([m for m in ('torch', 'transformers', 'numpy', 'click') if m in sys.modules])"
+    )
     assert out.strip() == "[]"
 
 

@@ -21,7 +21,12 @@ NUMPY_ONLY = ("signals", "metrics", "stats", "extraction")
 def imports(path: Path) -> list[str]:
     """Absolute names of what a file imports, also inside functions, but not under TYPE_CHECKING."""
     tree = ast.parse(path.read_text())
-    hidden = {id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test) for n in ast.walk(i)}
+    hidden = {
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
+        for n in ast.walk(i)
+    }
     package = ["rasura", *path.relative_to(ROOT).parts[:-1]]
     found = []
     for node in ast.walk(tree):
@@ -56,7 +61,9 @@ def test_imports_run_downward(path: Path):
         if other in LAYER and other != mine:
             assert LAYER[other] <= LAYER[mine], f"{path.relative_to(ROOT)} imports {name}, which stands above it"
             both = (mine, other)
-            assert not (mine in FAMILIES and other in FAMILIES and not allowed(both)), f"{mine} imports its neighbour {other}"
+            assert not (mine in FAMILIES and other in FAMILIES and not allowed(both)), (
+                f"{mine} imports its neighbour {other}"
+            )
     if mine == "report":
         assert {part(n) for n in imports(path)} - {None} <= {"core", "report"}
 
@@ -87,13 +94,25 @@ def test_a_method_imports_no_sibling(path: Path):
     siblings = {p.stem for p in path.parent.glob("*.py") if not p.stem.startswith("_")} - {path.stem}
     package = ".".join(["rasura", *path.relative_to(ROOT).parts[:-1]])
     for name in imports(path):
-        assert name not in {f"{package}.{s}" for s in siblings}, f"{path.stem} imports {name}: move what they share to _math.py"
+        assert name not in {f"{package}.{s}" for s in siblings}, (
+            f"{path.stem} imports {name}: move what they share to _math.py"
+        )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_comparison_with_a_methods_name(path: Path):
-    names = {p.stem for p in methods()} - {"all", "loss", "exposure", "probability", "sampling", "language", "reference"}  # words of their own
+    names = {p.stem for p in methods()} - {
+        "all",
+        "loss",
+        "exposure",
+        "probability",
+        "sampling",
+        "language",
+        "reference",
+    }  # words of their own
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare):
             strings = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-            assert not strings & (names - {path.stem}), f"{path.relative_to(ROOT)}:{node.lineno} asks for a method by name"
+            assert not strings & (names - {path.stem}), (
+                f"{path.relative_to(ROOT)}:{node.lineno} asks for a method by name"
+            )

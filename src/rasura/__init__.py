@@ -43,7 +43,23 @@ _HOMES = {
     "verify": "._verify",
 }
 
-__all__ = ["CausalLM", "Estimate", "RasuraError", "Request", "Sample", "Samples", "Store", "audit", "erase", "extract", "get", "method", "names", "render", "verify"]
+__all__ = [
+    "CausalLM",
+    "Estimate",
+    "RasuraError",
+    "Request",
+    "Sample",
+    "Samples",
+    "Store",
+    "audit",
+    "erase",
+    "extract",
+    "get",
+    "method",
+    "names",
+    "render",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

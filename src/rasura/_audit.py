@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ._cards import model_cards, population, run_card, unproven, used
-from ._inputs import as_model, as_samples, check_vocabulary, choose, possible
+from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible
+from .core import registry
 from .core.errors import BadInput
-from .core.records import Audit, BlindBaseline, DoseRow, SignalResult
+from .core.records import Audit, BlindBaseline, DoseRow, SignalResult, Skipped
 from .core.types import Ask, Estimate, Samples
 from .data.checks import check_disjoint
 from .observations._engine import Engine
@@ -57,12 +58,19 @@ def audit(
     sides = [as_samples(members, "members", 2), as_samples(nonmembers, "nonmembers", 2)]
     check_disjoint(*sides)
     sides = [_fitting(models, side, truncate) for side in sides]
-    run, skipped = possible(choose("signals", signals), models, asked_for=signals is not None)
+    run, skipped = possible(choose("signals", signals), models, asked_for=named(signals))
     check_vocabulary(run, models)
     asks = [ask for signal in run for ask in signal.needs().values()]
     everyone = Samples([*sides[0], *sides[1]])
     observed = engine.observe_all(asks, models, everyone)
-    scored = {signal: _scores(signal, observed, len(sides[0])) for signal in run}
+    scored: dict[Any, Scores] = {}
+    for signal in run:
+        try:
+            scored[signal] = _scores(signal, observed, len(sides[0]))
+        except BadInput as error:  # such as noise too small to move this model
+            if named(signals):
+                raise
+            skipped.append(Skipped(registry.name_of(signal), str(error)))
     baseline = _blind(*sides, seed=seed)
     results = _results(scored, sides[0], seed)
     leaks, verdict = _verdict(results, baseline, len(sides[0]), len(sides[1]))
@@ -113,7 +121,9 @@ def _over(scores: Scores, plain: Scores | None) -> Any:
     return roc.auc_difference(scores.members, scores.nonmembers, plain.members, plain.nonmembers)
 
 
-def _result(signal: Any, scores: Scores, members: Samples, p_holm: float, over: Any, p_over: float, seed: int) -> SignalResult:
+def _result(
+    signal: Any, scores: Scores, members: Samples, p_holm: float, over: Any, p_over: float, seed: int
+) -> SignalResult:
     decision = calibration.held_out_decision(scores.members, scores.nonmembers, seed=seed)
     curve = roc.roc_curve(scores.members, scores.nonmembers)
     return SignalResult(
@@ -153,7 +163,9 @@ def best(results: Sequence[SignalResult]) -> SignalResult | None:
     return max(known, key=lambda r: r.auc.low, default=None)
 
 
-def _verdict(results: Sequence[SignalResult], baseline: BlindBaseline, members: int, nonmembers: int) -> tuple[bool, str]:
+def _verdict(
+    results: Sequence[SignalResult], baseline: BlindBaseline, members: int, nonmembers: int
+) -> tuple[bool, str]:
     top = best(results)
     if top is None:
         raise BadInput("audit: no record could be scored by any signal; see the texts' lengths")
@@ -185,10 +197,10 @@ def _p(value: float) -> str:
 def _warnings(results: Sequence[SignalResult], baseline: BlindBaseline, sides: Sequence[Samples]) -> tuple[str, ...]:
     lines = [baseline.note] if baseline.note else []
     if min(map(len, sides)) < 30:
-        lines.append(f"only {min(map(len, sides))} records on the smaller side: intervals are wide, low false-positive rates are out of reach")
+        lines.append(
+            f"only {min(map(len, sides))} records on the smaller side: intervals are wide, low false-positive rates are out of reach"
+        )
     for result in results:
         if result.unscorable:
             lines.append(f"{result.method.name}: {result.unscorable} records could not be scored and took no part")
     return tuple([*lines, *unproven(result.method for result in results)])
-
-

@@ -45,7 +45,9 @@ def used(family: str, instance: Any) -> MethodUsed:
     name = registry.name_of(instance)
     settings = {f.name: _setting(getattr(instance, f.name)) for f in dataclasses.fields(instance)}
     known = family in registry.FAMILIES and name in registry.names(family)
-    return MethodUsed(family, name, settings, status(family, name) if known else "unproven", getattr(instance, "paper", ""))
+    return MethodUsed(
+        family, name, settings, status(family, name) if known else "unproven", getattr(instance, "paper", "")
+    )
 
 
 def unproven(methods: Iterable[MethodUsed]) -> list[str]:

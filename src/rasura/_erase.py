@@ -87,7 +87,9 @@ def with_fields(treatment: Any, settings: Mapping[str, Mapping[str, Any]]) -> An
             continue
         part = next((p for p in ("objective", "selection", "loop") if _is_called(getattr(treatment, p), name)), None)
         if part is None:
-            raise BadInput(f"--set {name}: this eraser has no part called '{name}'; it has {', '.join(_parts(treatment))}")
+            raise BadInput(
+                f"--set {name}: this eraser has no part called '{name}'; it has {', '.join(_parts(treatment))}"
+            )
         treatment = dataclasses.replace(treatment, **{part: dataclasses.replace(getattr(treatment, part), **fields)})
     return treatment
 
@@ -120,6 +122,7 @@ def _record(before: Any, result: Any, treatment: Any, request: Request, seed: in
         changed_parameters=changed_share(before, after),
         transcript=result.transcript.steps,
         stopped=result.stopped,
+        derived=dict(result.derived),
         suppression=suppression,
         warnings=result.warnings,
         run=run_card("rasura erase", seed),
@@ -130,6 +133,8 @@ def changed_share(before: Any, after: Any) -> Estimate:
     """Share of weights whose value differs: a count over all of them, so the interval is the value itself."""
     old, new = dict(before.base.named_parameters()), dict(after.base.named_parameters())
     total = sum(p.numel() for p in old.values())
-    same = sum(int((p == new[n].to(p.device, p.dtype)).sum()) for n, p in old.items() if n in new and new[n].shape == p.shape)
+    same = sum(
+        int((p == new[n].to(p.device, p.dtype)).sum()) for n, p in old.items() if n in new and new[n].shape == p.shape
+    )
     share = 1 - same / total
     return Estimate(share, share, share, total, "share of weights", note="all weights counted")

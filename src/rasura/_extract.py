@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._cards import model_cards, population, run_card, unproven, used
-from ._inputs import as_model, as_samples, check_vocabulary, choose, possible
+from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible
 from .core.errors import BadInput
 from .core.records import DoseRow, Example, Extraction, ExtractionResult
 from .core.types import Ask, Estimate, Sample, Samples
@@ -47,7 +47,7 @@ def extract(
         sides["nonmembers"] = as_samples(nonmembers, "nonmembers")
     sides = {name: models["target"].fit(side, truncate=truncate) for name, side in sides.items()}
     chosen = [_with_prefix(m, prefix_tokens) for m in choose("extraction", methods)]
-    run, skipped = possible(chosen, models, asked_for=methods is not None)
+    run, skipped = possible(chosen, models, asked_for=named(methods))
     check_vocabulary(run, models)
     found = {name: _extracted(run, models, side, engine) for name, side in sides.items()}
     if all(not np.isfinite(e.success).any() for e in found["records"].values()):
@@ -70,7 +70,11 @@ def extract(
 
 def _with_prefix(method: Any, prefix_tokens: int) -> Any:
     fields = {f.name for f in dataclasses.fields(method)}
-    return dataclasses.replace(method, prefix_tokens=prefix_tokens) if prefix_tokens and "prefix_tokens" in fields else method
+    return (
+        dataclasses.replace(method, prefix_tokens=prefix_tokens)
+        if prefix_tokens and "prefix_tokens" in fields
+        else method
+    )
 
 
 def _extracted(run: Sequence[Any], models: Mapping[str, Any], side: Samples, engine: Engine) -> dict[Any, Extracted]:
@@ -79,7 +83,9 @@ def _extracted(run: Sequence[Any], models: Mapping[str, Any], side: Samples, eng
     return {m: m.extract(**{key: observed[ask] for key, ask in m.needs().items()}) for m in run}
 
 
-def _result(method: Any, found: Mapping[str, Mapping[Any, Extracted]], sides: Mapping[str, Samples]) -> ExtractionResult:
+def _result(
+    method: Any, found: Mapping[str, Mapping[Any, Extracted]], sides: Mapping[str, Samples]
+) -> ExtractionResult:
     mine = found["records"][method]
     never = found["nonmembers"][method] if "nonmembers" in found else None
     repeats = [s.repeats for s in sides["records"]]
@@ -157,5 +163,7 @@ def _example(model: Any, sample: Sample, found: Extracted, i: int, method: Any, 
 def _warnings(results: Sequence[ExtractionResult]) -> tuple[str, ...]:
     lines = unproven(r.method for r in results)
     if all(r.floor is None for r in results):
-        lines.append("no records that were never trained on were given (--nonmembers): predictable text counts as extracted")
+        lines.append(
+            "no records that were never trained on were given (--nonmembers): predictable text counts as extracted"
+        )
     return tuple(lines)

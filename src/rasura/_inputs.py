@@ -35,14 +35,21 @@ def as_samples(records: Any, what: str, at_least: int = 1) -> Samples:
     return records
 
 
+class Everything(list[Any]):
+    """All methods of a family, some with settings of their own: what cannot run is skipped, not an error."""
+
+
+def named(chosen: Sequence[Any] | None) -> bool:
+    """Did somebody name these methods, so that one that cannot run must not be passed over in silence?"""
+    return chosen is not None and not isinstance(chosen, Everything)
+
+
 def choose(family: str, chosen: Sequence[Any] | None) -> list[Any]:
     """Instances of the methods asked for; None means every one of the family with its default settings."""
     return [registry.make(family, m) for m in (registry.names(family) if chosen is None else chosen)]
 
 
-def possible(
-    methods: Iterable[Any], roles: Iterable[str], asked_for: bool
-) -> tuple[list[Any], list[Skipped]]:
+def possible(methods: Iterable[Any], roles: Iterable[str], asked_for: bool) -> tuple[list[Any], list[Skipped]]:
     """Methods whose model roles are there, and the skipped ones with what would enable them.
 
     A method the user named must not be skipped silently: ``asked_for`` raises NeedsRole instead.

@@ -72,9 +72,13 @@ def verify(
 def _check_comparable(models: Mapping[str, Any]) -> None:
     if len({m.vocabulary_hash for m in models.values()}) > 1:
         sizes = ", ".join(f"{role} {len(m.tokenizer.get_vocab())} entries" for role, m in models.items())
-        raise BadInput(f"verify: the models do not share a vocabulary ({sizes}); compare models with the same tokenizer")
+        raise BadInput(
+            f"verify: the models do not share a vocabulary ({sizes}); compare models with the same tokenizer"
+        )
     if models["before"].fingerprint == models["after"].fingerprint:
-        raise BadInput(f"verify: {models['after'].name} has the same weights as {models['before'].name}: nothing was erased")
+        raise BadInput(
+            f"verify: {models['after'].name} has the same weights as {models['before'].name}: nothing was erased"
+        )
 
 
 def _metrics(
@@ -89,15 +93,28 @@ def _metrics(
         if missing:
             skipped.append(Skipped(registry.name_of(metric), f"needs {missing[0]} records: pass --{missing[0]}"))
         elif needs_retrained and "retrained" not in models:
-            skipped.append(Skipped(registry.name_of(metric), "needs a model retrained without the forget set: pass --retrained"))
+            skipped.append(
+                Skipped(registry.name_of(metric), "needs a model retrained without the forget set: pass --retrained")
+            )
         else:
             roles = [r for r in models if not (needs_retrained and r == "retrained")]
             values = {role: _estimate(metric, asked, models, role, populations, engine) for role in roles}
-            rows.append(MetricRow(used("metrics", metric), metric.better, metric.population, values))
+            rows.append(
+                MetricRow(
+                    used("metrics", metric), metric.better, metric.population, values, getattr(metric, "goal", None)
+                )
+            )
     return rows, skipped
 
 
-def _estimate(metric: Any, asked: Mapping[str, Any], models: Mapping[str, Any], role: str, populations: Mapping[str, Samples], engine: Engine) -> Estimate:
+def _estimate(
+    metric: Any,
+    asked: Mapping[str, Any],
+    models: Mapping[str, Any],
+    role: str,
+    populations: Mapping[str, Samples],
+    engine: Engine,
+) -> Estimate:
     roles = {**models, "target": models[role]}
     return metric.estimate(**{key: engine.observe(ask, roles, populations[name]) for key, (name, ask) in asked.items()})
 
@@ -117,6 +134,7 @@ def _attack(attack: Any, models: Mapping[str, Any], request: Request, engine: En
         gain=_gain(attack, scores),
         spent=results["after"].spent,
         evidence=results["after"].evidence,
+        floor=getattr(attack, "floor", None),
     )
 
 
@@ -135,37 +153,66 @@ def _gain(attack: Any, scores: Mapping[str, np.ndarray]) -> Estimate | None:
     return mean_estimate(scores["after"] - scores["retrained"], "share", bounds=(-1.0, 1.0))  # record by record
 
 
-def _row(rows: Sequence[MetricRow], flag: str) -> MetricRow | None:
-    """The metric whose class carries a flag: verdicts ask for a role a metric plays, never for its name."""
-    return next((r for r in rows if getattr(registry.get("metrics", r.method.name), flag, False)), None)
-
-
 def _verdict(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], has_floor: bool) -> tuple[bool | None, str]:
     """The fixed words of the verdict: indistinguishable, suppressed but recoverable, or not resolvable."""
-    extraction, gap = _row(rows, "says_extracted"), _row(rows, "says_distinguishable")
+    extraction = next((r for r in rows if _flag(r, "says_extracted")), None)
     came_back = [a for a in attacks if _brings_back(a)]
     start = _extraction_words(extraction)
     if came_back:
         worst = max(came_back, key=lambda a: a.values["after"].value)
         names = ", ".join(a.method.name for a in came_back)
         share = f"{100 * worst.values['after'].value:.0f} % [{100 * worst.values['after'].low:.0f}, {100 * worst.values['after'].high:.0f}]"
-        return False, f"{start}suppressed, still recoverable by {names} ({worst.method.name} brings back {share} of what it was tested on)."
-    if not has_floor:
-        return None, f"{start}no attack of {len(attacks)} brought records back; without a retrained model it is not resolvable whether they are gone."
-    if gap is not None and not (gap.values["after"].low <= gap_goal(gap) <= gap.values["after"].high):
-        side = "still lower" if gap.values["after"].value < gap_goal(gap) else "higher"
-        return False, (
-            f"{start}no attack brought records back, but the model is still distinguishable from one trained without them: "
-            f"its loss on them is {side} by {_signed(gap.values['after'])} nats a token."
+        return (
+            False,
+            f"{start}suppressed, still recoverable by {names} ({worst.method.name} brings back {share} of what it was tested on).",
         )
+    if not has_floor:
+        return (
+            None,
+            f"{start}no attack of {len(attacks)} brought records back; without a retrained model it is not resolvable whether they are gone.",
+        )
+    gaps = [r for r in rows if _flag(r, "says_distinguishable")]
+    apart = [r for r in gaps if not _holds(r.values["after"], r.goal or 0.0)]
+    if apart:
+        told = "; ".join(f"{r.method.name} {_words(r.values['after'])}, {r.goal or 0:g} would be equal" for r in apart)
+        return (
+            False,
+            f"{start}no attack brought records back, but the model is still distinguishable from one trained without them ({told}).",
+        )
+    wide = [r for r in gaps if not _within(r)]
+    if wide or not gaps:
+        told = (
+            "; ".join(f"{r.method.name} {_words(r.values['after'])}" for r in wide)
+            or "no metric compared the two models"
+        )
+        return (
+            None,
+            f"{start}no attack brought records back; whether the model differs from one trained without them is not resolvable at this size ({told}).",
+        )
+    margins = ", ".join(f"{r.method.name} within {_flag(r, 'margin'):g}" for r in gaps)
     return True, (
-        f"{start}indistinguishable from a model trained without them, by the metrics given and against "
+        f"{start}indistinguishable from a model trained without them, {margins}, against "
         f"{', '.join(a.method.name for a in attacks) or 'no attack'}, at the budgets listed."
     )
 
 
-def gap_goal(row: MetricRow) -> float:
-    return float(getattr(registry.get("metrics", row.method.name), "goal", 0.0))
+def _flag(row: MetricRow, flag: str) -> Any:
+    """What a metric's class says of itself: verdicts ask for the part a metric plays, never for its name."""
+    return getattr(registry.get("metrics", row.method.name), flag, None)
+
+
+def _holds(estimate: Estimate, value: float) -> bool:
+    return not estimate.known or estimate.low <= value <= estimate.high
+
+
+def _within(row: MetricRow) -> bool:
+    """The whole interval lies so close to the goal that the difference would not matter."""
+    after, goal, margin = row.values["after"], row.goal or 0.0, _flag(row, "margin") or 0.0
+    return after.known and goal - margin <= after.low and after.high <= goal + margin
+
+
+def _words(e: Estimate) -> str:
+    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
 
 
 def _extraction_words(row: MetricRow | None) -> str:
@@ -175,16 +222,12 @@ def _extraction_words(row: MetricRow | None) -> str:
     return f"Word-for-word extraction fell from {100 * before.value:.0f} % to {100 * after.value:.0f} % of {after.n} records; "
 
 
-def _signed(e: Estimate) -> str:
-    return f"{abs(e.value):.2f} [{min(abs(e.low), abs(e.high)):.2f}, {max(abs(e.low), abs(e.high)):.2f}]"
-
-
 def _brings_back(row: AttackRow) -> bool:
     """More than the floor beyond what chance explains; without a floor, anything at all.
 
     An attack with a floor of its own shows something else than recovered records and never counts as recovery.
     """
-    if getattr(registry.get("attacks", row.method.name), "floor", None) is not None or not row.values["after"].known:
+    if row.floor is not None or not row.values["after"].known:
         return False
     if row.gain is not None and row.gain.known:
         return row.gain.low > 0
@@ -194,14 +237,18 @@ def _brings_back(row: AttackRow) -> bool:
 def _untested(models: Mapping[str, Any], populations: Mapping[str, Samples]) -> list[Skipped]:
     found = []
     if "retrained" not in models:
-        found.append(Skipped("comparison with a retrained model", "none was given (--retrained): no floor for any attack"))
+        found.append(
+            Skipped("comparison with a retrained model", "none was given (--retrained): no floor for any attack")
+        )
     for name, why in (("nonmembers", "membership before and after"), ("heldout", "clean utility")):
         if name not in populations:
             found.append(Skipped(why, f"no {name} records were given (--{name})"))
     return found
 
 
-def _warnings(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], populations: Mapping[str, Samples]) -> tuple[str, ...]:
+def _warnings(
+    rows: Sequence[MetricRow], attacks: Sequence[AttackRow], populations: Mapping[str, Samples]
+) -> tuple[str, ...]:
     lines = unproven(r.method for r in (*rows, *attacks))
     if len(populations["forget"]) < 20:
         lines.append(f"only {len(populations['forget'])} forget records: intervals are wide")

@@ -48,7 +48,7 @@ def test_another_process_gives_what_this_one_gives(cache):
     """One seed beside nobody, in a process of its own, then here; its tick is counted on the way."""
     ticks, study = [], Doses("tiny")
     store, here = Store(cache / "store"), Store()
-    key = _seeds._key(study, 1)
+    key = _seeds.key_of(study, 1)
     _seeds._side_by_side(study, [1], {1: key}, store, ticks.append)
     (alone,) = each_seed(study, (1,), here)
     assert ticks == [1] and np.array_equal(store.read(key, study.Data).score, alone.score)

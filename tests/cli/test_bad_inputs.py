@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import _tiny
 import pytest
 import torch
 
+import _tiny
 from rasura.cli import main
 from rasura.testbeds._tokenizer import train_tokenizer
 
@@ -28,7 +28,9 @@ def ground(tmp_path_factory) -> Path:
 
 
 def lines(path: Path, texts: list[str], **more) -> Path:
-    path.write_text("".join(json.dumps({"id": f"{path.stem}{i}", "text": t, **more}) + "\n" for i, t in enumerate(texts)))
+    path.write_text(
+        "".join(json.dumps({"id": f"{path.stem}{i}", "text": t, **more}) + "\n" for i, t in enumerate(texts))
+    )
     return path
 
 
@@ -86,7 +88,9 @@ def write(path: Path, data: bytes) -> Path:
 
 
 def duplicate_ids(g: Path) -> Path:
-    return write(g / "twice.jsonl", b'{"id": "a", "text": "first words here"}\n{"id": "a", "text": "other words here"}\n')
+    return write(
+        g / "twice.jsonl", b'{"id": "a", "text": "first words here"}\n{"id": "a", "text": "other words here"}\n'
+    )
 
 
 CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
@@ -97,11 +101,29 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "binary file": (lambda g: audit(g, members=write(g / "b.jsonl", bytes(range(256)) * 9)), "b.jsonl"),
     "missing model": (lambda g: audit(g, model=g / "nowhere"), "no such model folder"),
     "pickle weights": (lambda g: audit(g, model=pickled(g)), "--allow-pickle"),
-    "vocabulary mismatch with the reference": (lambda g: [*audit(g, reference=other_vocabulary(g)), "--signal", "reference"], "do not share a vocabulary"),
-    "text longer than the context": (lambda g: audit(g, members=lines(g / "long.jsonl", ["word " * 300, "short text here"])), "--truncate"),
+    "vocabulary mismatch with the reference": (
+        lambda g: [*audit(g, reference=other_vocabulary(g)), "--signal", "reference"],
+        "do not share a vocabulary",
+    ),
+    "text longer than the context": (
+        lambda g: audit(g, members=lines(g / "long.jsonl", ["word " * 300, "short text here"])),
+        "--truncate",
+    ),
     "duplicate ids": (lambda g: audit(g, members=duplicate_ids(g)), "twice.jsonl"),
     "NaN weights": (lambda g: audit(g, model=nan_weights(g)), "NaN"),
-    "no retain set": (lambda g: ["erase", str(g / "model"), "--forget", str(g / "members.jsonl"), "--out", str(g / "e"), "--store", str(g / "store")], "retain"),
+    "no retain set": (
+        lambda g: [
+            "erase",
+            str(g / "model"),
+            "--forget",
+            str(g / "members.jsonl"),
+            "--out",
+            str(g / "e"),
+            "--store",
+            str(g / "store"),
+        ],
+        "retain",
+    ),
     "unwritable output": (lambda g: audit(g, out=unwritable(g)), "cannot write there"),
     "half-written store": (lambda g: audit(g, store=damaged_store(g)), "delete that file and run again"),
     "unknown method": (lambda g: [*audit(g), "--signal", "mink"], "did you mean min_k"),
@@ -111,12 +133,33 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown command": (lambda g: ["audti"], "did you mean audit"),
     "no such records": (lambda g: audit(g, members=g / "none.jsonl"), "none.jsonl"),
     "same model before and after": (
-        lambda g: ["verify", str(g / "model"), str(g / "model"), "--forget", str(g / "members.jsonl"), "--retain", str(g / "nonmembers.jsonl"), "--store", str(g / "store")],
+        lambda g: [
+            "verify",
+            str(g / "model"),
+            str(g / "model"),
+            "--forget",
+            str(g / "members.jsonl"),
+            "--retain",
+            str(g / "nonmembers.jsonl"),
+            "--store",
+            str(g / "store"),
+        ],
         "nothing was erased",
     ),
     "a folder without records": (lambda g: ["report", str(g / "model")], "model"),
     "forget and retain overlap": (
-        lambda g: ["erase", str(g / "model"), "--forget", str(g / "members.jsonl"), "--retain", str(g / "members.jsonl"), "--out", str(g / "e"), "--store", str(g / "store")],
+        lambda g: [
+            "erase",
+            str(g / "model"),
+            "--forget",
+            str(g / "members.jsonl"),
+            "--retain",
+            str(g / "members.jsonl"),
+            "--out",
+            str(g / "e"),
+            "--store",
+            str(g / "store"),
+        ],
         "share 12 texts",
     ),
 }
@@ -151,7 +194,14 @@ def test_fail_on_leak_is_exit_code_1(planted, tmp_path):
     planted.models["target"].save(str(tmp_path / "target"))
     for name in ("members", "nonmembers"):
         write_samples(getattr(planted, name), tmp_path / f"{name}.jsonl")
-    words = ["audit", str(tmp_path / "target"), "--members", str(tmp_path / "members.jsonl"), "--nonmembers", str(tmp_path / "nonmembers.jsonl")]
+    words = [
+        "audit",
+        str(tmp_path / "target"),
+        "--members",
+        str(tmp_path / "members.jsonl"),
+        "--nonmembers",
+        str(tmp_path / "nonmembers.jsonl"),
+    ]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--signal", "loss", "--store", str(tmp_path / "s"), "--fail-on-leak"])
     assert ended.value.code == 1

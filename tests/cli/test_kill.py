@@ -45,7 +45,7 @@ SCRIPT = textwrap.dedent("""
     moments, killed = random.Random(0), 0
     for _ in range(10):
         pid = audit("store", "b")
-        time.sleep(moments.uniform(0.05, 0.8) * length)
+        time.sleep(moments.uniform(0.02, 0.15) * length)
         os.kill(pid, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     assert os.waitstatus_to_exitcode(os.waitpid(audit("store", "b"), 0)[1]) == 0
@@ -57,7 +57,7 @@ def test_ten_kills_leave_the_same_record(tmp_path):
     script = SCRIPT.format(tests=str(ROOT / "tests"), source=str(ROOT / "src"))
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout.split()[-1]) >= 5, "the kills must hit a running audit"
+    assert int(done.stdout.split()[-1]) >= 8, "the kills must hit a running audit"
     assert (tmp_path / "a" / "audit.json").read_bytes() == (tmp_path / "b" / "audit.json").read_bytes()
     shards = {p.relative_to(tmp_path / "whole"): p.read_bytes() for p in (tmp_path / "whole").rglob("*.parquet")}
     again = {p.relative_to(tmp_path / "store"): p.read_bytes() for p in (tmp_path / "store").rglob("*.parquet")}

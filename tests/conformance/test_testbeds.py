@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_weights_in_any_process(built, tmp_path):
     from rasura.testbeds._worker import train_all
 
     plan = language._generated_plan("tiny", 0)
-    job = language.jobs_of(plan, RECIPES["tiny"], 0, tmp_path)[2]
+    job = language.jobs_of(plan, RECIPES["tiny"], 0, tmp_path)[0][2]
     train_all([job], plan.tokenizer.to_str(), quiet, parallel=False)
     from rasura.models.causal_lm import CausalLM
 

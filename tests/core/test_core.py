@@ -21,7 +21,17 @@ from rasura.observations.token_statistics import TokenStatistics
 def test_a_samples_digest_knows_contents_and_not_bookkeeping():
     one = Sample("a", "text", start=1, secret=2, repeats=3, family="x")
     assert one.digest == dataclasses.replace(one, id="b", repeats=None, family="").digest
-    assert len({one.digest, dataclasses.replace(one, text="texts").digest, dataclasses.replace(one, start=0).digest, dataclasses.replace(one, secret=None).digest}) == 4
+    assert (
+        len(
+            {
+                one.digest,
+                dataclasses.replace(one, text="texts").digest,
+                dataclasses.replace(one, start=0).digest,
+                dataclasses.replace(one, secret=None).digest,
+            }
+        )
+        == 4
+    )
 
 
 @given(st.lists(st.lists(st.floats(-9, 9), max_size=5), max_size=6))
@@ -34,7 +44,10 @@ def test_ragged_rows_come_back(rows: list[list[float]]):
 
 def test_asks_are_equal_by_value_and_views_are_part_of_the_question():
     assert Ask(TokenStatistics()) == Ask(TokenStatistics(), "target", Plain())
-    assert len({Ask(TokenStatistics()), Ask(TokenStatistics(), view=Lowercase()), Ask(TokenStatistics(), "reference")}) == 3
+    assert (
+        len({Ask(TokenStatistics()), Ask(TokenStatistics(), view=Lowercase()), Ask(TokenStatistics(), "reference")})
+        == 3
+    )
 
 
 def test_lowercase_keeps_positions_where_a_letter_would_grow():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-import _tiny
 import numpy as np
 import pytest
 import torch
 
+import _tiny
 from rasura.core.errors import BadInput, UnsafeModel
 from rasura.core.types import Sample, Samples
 from rasura.models.causal_lm import CausalLM
@@ -157,4 +157,6 @@ def test_float16_and_float32_score_alike(neox):
     half = CausalLM(neox.clone().module.to(torch.bfloat16), neox.tokenizer)
     assert half.fingerprint != neox.fingerprint
     assert half.score(samples).log_probability.dtype == torch.float32
-    assert np.allclose(half.score(samples).sample_means().detach(), neox.score(samples).sample_means().detach(), atol=0.1)
+    assert np.allclose(
+        half.score(samples).sample_means().detach(), neox.score(samples).sample_means().detach(), atol=0.1
+    )

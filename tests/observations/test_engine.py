@@ -30,7 +30,9 @@ def many(n: int = 150) -> Samples:
 
 def test_one_question_is_one_pass(neox, tmp_path):
     engine = Engine(Store(tmp_path))
-    engine.observe_all([ASK, Ask(TokenStatistics()), Ask(TokenStatistics(), view=Lowercase())], {"target": neox}, many(10))
+    engine.observe_all(
+        [ASK, Ask(TokenStatistics()), Ask(TokenStatistics(), view=Lowercase())], {"target": neox}, many(10)
+    )
     assert [(p.samples, p.computed) for p in engine.passes] == [(10, 10), (10, 10)]
     again = Engine(Store(tmp_path))
     again.observe(ASK, {"target": neox}, many(10))
@@ -56,7 +58,10 @@ def test_another_model_never_reads_these_results(neox, tmp_path):
 def test_noise_is_another_model_and_leaves_no_trace(neox, tmp_path):
     engine, before = Engine(Store(tmp_path)), neox.fingerprint
     plain = engine.observe(ASK, {"target": neox}, many(5))
-    up, down = (engine.observe(Ask(TokenStatistics(), Treated("target", WeightNoise(0.05, 3, s))), {"target": neox}, many(5)) for s in (1, -1))
+    up, down = (
+        engine.observe(Ask(TokenStatistics(), Treated("target", WeightNoise(0.05, 3, s))), {"target": neox}, many(5))
+        for s in (1, -1)
+    )
     assert not np.allclose(up.loss, plain.loss) and not np.allclose(up.loss, down.loss)
     assert neox.with_treatment("fresh hash").fingerprint == before, "weights must be what they were, bit for bit"
 
@@ -64,7 +69,9 @@ def test_noise_is_another_model_and_leaves_no_trace(neox, tmp_path):
 def test_noise_is_exact_when_a_pass_fails_halfway(neox):
     before = {n: p.clone() for n, p in neox.module.named_parameters()}
     with pytest.raises(RuntimeError, match="deliberate"), neox.perturbed(WeightNoise(0.1)):
-        hook = neox.module.gpt_neox.layers[1].register_forward_pre_hook(lambda *a: (_ for _ in ()).throw(RuntimeError("deliberate")))
+        hook = neox.module.gpt_neox.layers[1].register_forward_pre_hook(
+            lambda *a: (_ for _ in ()).throw(RuntimeError("deliberate"))
+        )
         try:
             neox.score(many(2))
         finally:
@@ -73,7 +80,11 @@ def test_noise_is_exact_when_a_pass_fails_halfway(neox):
 
 
 def test_what_cannot_be_scored_is_nan_with_its_reason(neox):
-    data = Engine().observe(ASK, {"target": neox}, Samples([Sample("a", ""), Sample("b", "fine words here"), Sample("c", "all context", start=11)]))
+    data = Engine().observe(
+        ASK,
+        {"target": neox},
+        Samples([Sample("a", ""), Sample("b", "fine words here"), Sample("c", "all context", start=11)]),
+    )
     assert np.isnan(data.loss).tolist() == [True, False, True]
     assert data.reason.tolist() == ["no token to score", "", "no token to score"]
 
@@ -133,7 +144,12 @@ def test_killed_at_sample_130_it_resumes_at_128(tmp_path):
     """)
 
     def run(folder: str, *more: str) -> subprocess.CompletedProcess:
-        return subprocess.run([sys.executable, "-c", script, str(tmp_path / folder), *more], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+        return subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / folder), *more],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
 
     assert run("a", "kill").returncode == -signal.SIGKILL
     shards = sorted(p.name for p in (tmp_path / "a").rglob("*.parquet"))

@@ -215,6 +215,7 @@ def erasure(**changes: Any) -> Erasure:
         "changed_parameters": Estimate(0.99871, 0.99871, 0.99871, 658_944, "share of weights"),
         "transcript": steps,
         "stopped": "steps",
+            "derived": {},
         "suppression": False,
         "warnings": ("Half of each retain batch was drawn from repeated records; their recall rises above the untreated model's.",),
         "run": Run("rasura erase --model runs/demo/target --forget forget.jsonl --retain retain.jsonl --method npo --steps 100", **RUN),
@@ -254,7 +255,8 @@ def verification(**changes: Any) -> Verification:
         *evidence: str,
         **settings: Any,
     ) -> AttackRow:
-        return AttackRow(MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence)
+        floor = settings.pop("floor", None)
+        return AttackRow(MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence, floor)
 
     # shows that records were treated, not what they say: its own level is 1/2, also where the retrained model has 0.95
     rises = three(*(Estimate(v, v - 0.04, min(1.0, v + 0.04), 42, "share of records") for v in (0.5, 0.97, 0.95)))
@@ -276,7 +278,7 @@ def verification(**changes: Any) -> Verification:
             attack("quantise", "white-box", three(share(20), share(2), share(0)), gain(2 / 42, 0.064), Budget(), bits=4),
             attack("prefix_search", "grey-box", three(share(24), share(1), share(0)), gain(1 / 42, 0.047), Budget(queries=4096)),
             attack("sampling", "black-box", three(share(27), share(3), share(0)), gain(3 / 42, 0.078), Budget(samples=4200), temperature=1.0),
-            attack("checkpoint_difference", "grey-box", rises, gain(0.47, 0.05), Budget(queries=168)),
+            attack("checkpoint_difference", "grey-box", rises, gain(0.47, 0.05), Budget(queries=168), floor=0.5),
         ),
         "skipped": (Skipped("paraphrase", "needs --paraphrases: rewordings of the forget set"),),
         "warnings": ("One retrained model was given; its own spread between seeds is not known.",),

@@ -16,12 +16,7 @@ from rasura.core.types import Samples
 from rasura.observations._engine import Engine
 from rasura.observations._letters import Letters
 from rasura.signals._math import lowest_mean
-from rasura.signals.gradient_norm import GradientNorm
-from rasura.signals.lowercase import Lowercase
-from rasura.signals.min_k import MinK
-from rasura.signals.min_k_plus_plus import MinKPlusPlus
-from rasura.signals.mope import Mope
-from rasura.signals.reference import Reference
+from signals._named import signal
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -44,16 +39,16 @@ def test_importing_signals_leaves_torch_alone():
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: MinK(k=0.0), "k is a share"),
-        (lambda: MinK(k=1.1), "k is a share"),
-        (lambda: MinKPlusPlus(k=float("nan")), "k is a share"),
-        (lambda: GradientNorm(order="3"), "order"),
-        (lambda: Reference(form="quotient"), "form"),
-        (lambda: Reference(per="word"), "per"),
-        (lambda: Reference(clamp=0.0), "clamp"),
-        (lambda: Lowercase(clamp=-1.0), "clamp"),
-        (lambda: Mope(sigma=-0.1), "sigma"),
-        (lambda: Mope(pairs=0), "pairs"),
+        (lambda: signal("min_k", k=0.0), "k is a share"),
+        (lambda: signal("min_k", k=1.1), "k is a share"),
+        (lambda: signal("min_k_plus_plus", k=float("nan")), "k is a share"),
+        (lambda: signal("gradient_norm", order="3"), "order"),
+        (lambda: signal("reference", form="quotient"), "form"),
+        (lambda: signal("reference", per="word"), "per"),
+        (lambda: signal("reference", clamp=0.0), "clamp"),
+        (lambda: signal("lowercase", clamp=-1.0), "clamp"),
+        (lambda: signal("mope", sigma=-0.1), "sigma"),
+        (lambda: signal("mope", pairs=0), "pairs"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_at_once(make, word):
@@ -63,22 +58,27 @@ def test_settings_that_make_no_sense_are_refused_at_once(make, word):
 
 def test_gradient_norm_of_an_unknown_group_names_what_exists():
     model, samples = _tiny.neox(), Samples.of(_tiny.texts(3, 3))
-    engine, signal = Engine(), GradientNorm(group="no.such.weight")
-    data = {name: engine.observe(ask, {"target": model}, samples) for name, ask in signal.needs().items()}
+    engine, by_group = Engine(), signal("gradient_norm", group="no.such.weight")
+    data = {name: engine.observe(ask, {"target": model}, samples) for name, ask in by_group.needs().items()}
     with pytest.raises(BadInput, match="gpt_neox.embed_in.weight"):
-        signal.score(**data)
+        by_group.score(**data)
 
 
 def test_gradient_norm_by_group():
     model, samples = _tiny.neox(), Samples.of(_tiny.texts(3, 3))
-    data = Engine().observe(GradientNorm().needs()["gradients"], {"target": model}, samples)
-    np.testing.assert_allclose(GradientNorm("2", "embedding").score(data), -data.input_l2)
-    whole = GradientNorm("2").score(data) ** 2
+    data = Engine().observe(signal("gradient_norm").needs()["gradients"], {"target": model}, samples)
+    np.testing.assert_allclose(signal("gradient_norm", "2", "embedding").score(data), -data.input_l2)
+    whole = signal("gradient_norm", "2").score(data) ** 2
     names = data.groups[0].split("\n")
-    np.testing.assert_allclose(whole, sum(GradientNorm("2", name).score(data) ** 2 for name in names), rtol=1e-6)
-    dense = GradientNorm("inf", "attention.dense.weight").score(data)
     np.testing.assert_allclose(
-        dense, np.minimum(*(GradientNorm("inf", n).score(data) for n in names if n.endswith("attention.dense.weight")))
+        whole, sum(signal("gradient_norm", "2", name).score(data) ** 2 for name in names), rtol=1e-6
+    )
+    dense = signal("gradient_norm", "inf", "attention.dense.weight").score(data)
+    np.testing.assert_allclose(
+        dense,
+        np.minimum(
+            *(signal("gradient_norm", "inf", n).score(data) for n in names if n.endswith("attention.dense.weight"))
+        ),
     )
 
 
@@ -93,7 +93,7 @@ def test_signals_share_passes(planted):
 
 def test_letters_survive_the_engine():
     samples = Samples.of(["Anna", "anna", ""])
-    data = Engine().observe(Lowercase().needs()["letters"], {"target": _tiny.neox()}, samples)
+    data = Engine().observe(signal("lowercase").needs()["letters"], {"target": _tiny.neox()}, samples)
     assert data.capitals.tolist() == [1, 0, 0] and data.characters.tolist() == [4, 4, 0]
     assert Letters().blank("out of memory", 2).capitals.tolist() == [0, 0]
 

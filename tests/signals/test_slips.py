@@ -15,13 +15,7 @@ from rasura.models.causal_lm import CausalLM
 from rasura.observations._engine import Engine
 from rasura.observations.gradient_norms import GradientData, GradientNorms
 from rasura.observations.token_statistics import TokenData, TokenStatistics
-from rasura.signals.gradient_norm import GradientNorm
-from rasura.signals.loss import Loss
-from rasura.signals.lowercase import Lowercase
-from rasura.signals.min_k import MinK
-from rasura.signals.min_k_plus_plus import MinKPlusPlus
-from rasura.signals.mope import Mope
-from rasura.signals.reference import Reference
+from signals._named import signal
 
 
 def token_data(*rows, mean=None, deviation=None, text_bytes=100) -> TokenData:
@@ -47,45 +41,45 @@ def gradient_data(*rows) -> GradientData:
     return GradientData(norms, norms, norms, flat, flat, flat, np.full(len(rows), 20), groups, groups)
 
 
-def observed(signal, model, samples, **more):
+def observed(method, model, samples, **more):
     models = {"target": model, **more}
-    return signal.score(**{name: Engine().observe(ask, models, samples) for name, ask in signal.needs().items()})
+    return method.score(**{name: Engine().observe(ask, models, samples) for name, ask in method.needs().items()})
 
 
 def test_wrong_tail_of_min_k():
     """Slip: the k T smallest *losses*, which are the likeliest tokens (-1 here). Right: the least likely (-9)."""
     row = [-9.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -1.5]
-    assert MinK(k=0.1).score(token_data(row)).tolist() == [-9.0]
-    assert MinK(k=0.2).score(token_data(row)).tolist() == [-8.5]
+    assert signal("min_k", k=0.1).score(token_data(row)).tolist() == [-9.0]
+    assert signal("min_k", k=0.2).score(token_data(row)).tolist() == [-8.5]
 
 
 def test_floor_of_k_t_is_zero():
     """Slip: floor(.05 * 9) = 0 tokens, whose mean is NaN. Right: at least one token."""
     row = [-1.0] * 8 + [-5.0]
-    assert MinK(k=0.05).score(token_data(row)).tolist() == [-5.0]
-    assert MinKPlusPlus(k=0.05).score(token_data(row, deviation=[[1.0] * 9])).tolist() == [-5.0]
+    assert signal("min_k", k=0.05).score(token_data(row)).tolist() == [-5.0]
+    assert signal("min_k_plus_plus", k=0.05).score(token_data(row, deviation=[[1.0] * 9])).tolist() == [-5.0]
 
 
 def test_share_of_tokens_in_floating_point():
     """Slip: .29 * 100 = 28.999999999999996 floors to 28. Right: 29 tokens, of which 28 are -2 and one is -1."""
     row = [-2.0] * 28 + [-1.0] * 72
-    assert MinK(k=0.29).score(token_data(row)).tolist() == pytest.approx([-57 / 29])
+    assert signal("min_k", k=0.29).score(token_data(row)).tolist() == pytest.approx([-57 / 29])
 
 
 def test_sign_of_the_gradient_norm(planted):
     """Slip: larger norm counts as member. Right: texts trained on 40 times move the weights less and score higher."""
     hot, unseen = planted.members.take(range(16)), planted.nonmembers.take(range(16))
     for order in ("1", "2", "inf"):
-        scores = observed(GradientNorm(order), planted.models["target"], Samples([*hot, *unseen]))
+        scores = observed(signal("gradient_norm", order), planted.models["target"], Samples([*hot, *unseen]))
         assert (scores < 0).all() and np.median(scores[:16]) > np.median(scores[16:])
 
 
 def test_mean_of_tensor_norms_instead_of_the_norm_of_the_concatenation():
     """Slip: mean(3, 4, 0) = 2.33, which every small tensor pulls down. Right: sqrt(9 + 16 + 0) = 5."""
     data = gradient_data([3.0, 4.0, 0.0])
-    assert GradientNorm("2").score(data).tolist() == [-5.0]
-    assert GradientNorm("1").score(data).tolist() == [-7.0]
-    assert GradientNorm("inf").score(data).tolist() == [-4.0]
+    assert signal("gradient_norm", "2").score(data).tolist() == [-5.0]
+    assert signal("gradient_norm", "1").score(data).tolist() == [-7.0]
+    assert signal("gradient_norm", "inf").score(data).tolist() == [-4.0]
 
 
 @pytest.mark.parametrize("name", ["neox", "llama"])
@@ -111,19 +105,19 @@ def test_unshifted_targets(planted):
         logits = model.module(input_ids=torch.from_numpy(encoded.ids)[None]).logits[0].log_softmax(-1).numpy()
     shifted = logits[np.arange(len(encoded.ids) - 1), encoded.ids[1:]].mean()
     unshifted = logits[np.arange(len(encoded.ids)), encoded.ids].mean()
-    assert observed(Loss(), model, sample)[0] == pytest.approx(shifted, abs=1e-4)
+    assert observed(signal("loss"), model, sample)[0] == pytest.approx(shifted, abs=1e-4)
     assert shifted > -0.5 > -3 > unshifted
 
 
-@pytest.mark.parametrize("signal", [Loss(), MinK(), MinKPlusPlus(), GradientNorm()], ids=lambda s: s.name)
-def test_a_score_that_depends_on_batch_mates(signal):
+@pytest.mark.parametrize("name", ["loss", "min_k", "min_k_plus_plus", "gradient_norm"])
+def test_a_score_that_depends_on_batch_mates(name):
     """Slip: one mean over all tokens of a batch, or pads in it. Right: the score a text has when it is alone."""
     model, samples = (
         _tiny.neox(),
         Samples.of([*_tiny.texts(3, 3), " ".join(_tiny.texts(3, 4)), "Anna opened the window of Boris."]),
     )
-    together = observed(signal, model, samples)
-    alone = [observed(signal, model, Samples([sample]))[0] for sample in samples]
+    together = observed(signal(name), model, samples)
+    alone = [observed(signal(name), model, Samples([sample]))[0] for sample in samples]
     np.testing.assert_allclose(together, alone, rtol=1e-4)
 
 
@@ -138,7 +132,7 @@ def test_a_batch_loss_as_gradient():
 def test_difference_cut_off_at_zero():
     """Slip: min(0, difference), which throws one side of the ranking away. Right: both signs."""
     target, reference = token_data([-1.0] * 8, [-3.0] * 8), token_data([-2.0] * 8, [-2.0] * 8)
-    assert Reference().score(target, reference).tolist() == [1.0, -1.0]
+    assert signal("reference").score(target, reference).tolist() == [1.0, -1.0]
 
 
 @pytest.mark.parametrize("name", ["neox", "llama"])
@@ -152,13 +146,13 @@ def test_token_id_0_dropped_as_padding(name):
     assert 0 in model.encode(with_zero[0]).ids[2:]
     before, after = (TokenStatistics().measure(model, s) for s in (plain, with_zero))
     assert after.tokens[0] == len(model.encode(with_zero[0]).ids) - 1 >= before.tokens[0]
-    assert np.isfinite(observed(Loss(), model, with_zero)).all()
+    assert np.isfinite(observed(signal("loss"), model, with_zero)).all()
 
 
 def test_loss_0_dropped():
     """Slip: tokens predicted with probability 1 leave the mean, (-4)/1. Right: they count, (0 * 7 - 4)/8."""
-    assert Loss().score(token_data([0.0] * 7 + [-4.0])).tolist() == [-0.5]
-    assert MinKPlusPlus(k=1.0).score(token_data([0.0] * 8)).tolist() == [0.0]  # and 0/0 is not NaN
+    assert signal("loss").score(token_data([0.0] * 7 + [-4.0])).tolist() == [-0.5]
+    assert signal("min_k_plus_plus", k=1.0).score(token_data([0.0] * 8)).tolist() == [0.0]  # and 0/0 is not NaN
 
 
 def test_unweighted_mean_over_the_vocabulary():
@@ -170,7 +164,7 @@ def test_unweighted_mean_over_the_vocabulary():
 
     logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(8, 1)
     log_p, mean, deviation, _ = (v.numpy() for v in statistics(logits, torch.full((8,), 2)))
-    scores = MinKPlusPlus().score(token_data(log_p, mean=[mean], deviation=[deviation]))
+    scores = signal("min_k_plus_plus").score(token_data(log_p, mean=[mean], deviation=[deviation]))
     assert scores.tolist() == pytest.approx([-1.0], abs=1e-5)
 
 
@@ -179,20 +173,22 @@ def test_sigma_that_rounds_to_nothing():
     Right: say so. In float32 sigma = 1e-12 vanishes beside weights of .02; in float64 it would not."""
     model, samples = _tiny.neox(), Samples.of(_tiny.texts(4, 3))
     with pytest.raises(BadInput, match=r"sigma=1e-12 vanishes"):
-        observed(Mope(sigma=1e-12, pairs=1), model, samples)
-    assert np.isfinite(observed(Mope(pairs=1), model, samples)).all()
+        observed(signal("mope", sigma=1e-12, pairs=1), model, samples)
+    assert np.isfinite(observed(signal("mope", pairs=1), model, samples)).all()
     with pytest.raises(BadInput, match="sigma"):
-        Mope(sigma=0.0)
+        signal("mope", sigma=0.0)
 
 
 def test_every_pair_of_noise_is_another(planted):
     """Slip: a seed whose high bits the generator ignores, so that all K pairs are one. Right: K pairs average K."""
     samples = planted.members.take(range(16, 22))
     one, same, three = (
-        observed(Mope(sigma=0.05, **settings), planted.models["target"], samples)
+        observed(signal("mope", sigma=0.05, **settings), planted.models["target"], samples)
         for settings in ({"pairs": 1}, {"pairs": 1, "seed": 0}, {"pairs": 3})
     )
-    two, last = (observed(Mope(sigma=0.05, pairs=1, seed=k), planted.models["target"], samples) for k in (1, 2))
+    two, last = (
+        observed(signal("mope", sigma=0.05, pairs=1, seed=k), planted.models["target"], samples) for k in (1, 2)
+    )
     assert one.tolist() == same.tolist() and not np.allclose(one, two)
     np.testing.assert_allclose(three, np.mean([one, two, last], axis=0), atol=1e-6)
 
@@ -201,9 +197,9 @@ def test_both_signs_of_the_noise_cancel_the_slope(planted):
     """Slip: one-sided noise measures mostly sigma g.eps. Right: with both signs what is left goes with sigma squared:
     twice the sigma raises it fourfold, and one side alone is ten times as large."""
     model, samples = planted.models["target"], planted.nonmembers
-    large, small = (observed(Mope(sigma=s, pairs=3), model, samples) for s in (0.002, 0.001))
+    large, small = (observed(signal("mope", sigma=s, pairs=3), model, samples) for s in (0.002, 0.001))
     assert np.median(large / small) == pytest.approx(4, rel=0.02)
-    asks = Mope(sigma=0.001, pairs=3).needs()
+    asks = signal("mope", sigma=0.001, pairs=3).needs()
     base, plus = (Engine().observe(asks[name], {"target": model}, samples).loss for name in ("statistics", "plus_0"))
     assert np.median(np.abs(plus - base)) > 10 * np.median(np.abs(small))
 
@@ -216,7 +212,7 @@ def test_lowercase_ratio_on_caseless_text():
             "Anna opened the window and counted the bottles of Boris",
         ]
     )
-    scores = observed(Lowercase(), _tiny.neox(), samples)
+    scores = observed(signal("lowercase"), _tiny.neox(), samples)
     assert np.isnan(scores[0]) and np.isfinite(scores[1])
 
 
@@ -226,12 +222,12 @@ def test_reference_reads_with_its_own_tokenizer():
     target, letters = _tiny.neox(), _letters()
     samples = Samples.of(_tiny.texts(5, 3))
     with pytest.raises(BadInput, match="per=byte"):
-        observed(Reference(), target, samples, reference=letters)
-    scores = observed(Reference(per="byte"), target, samples, reference=letters)
+        observed(signal("reference"), target, samples, reference=letters)
+    scores = observed(signal("reference", per="byte"), target, samples, reference=letters)
     sums = [model.score(samples).sums().detach().double().numpy() for model in (target, letters)]
     sizes = np.array([len(s.text.encode()) for s in samples])
     np.testing.assert_allclose(scores, (sums[0] - sums[1]) / sizes, atol=1e-6)
-    assert Reference(per="byte").across_vocabularies and not Reference().across_vocabularies
+    assert signal("reference", per="byte").across_vocabularies and not signal("reference").across_vocabularies
     assert letters.encode(samples[0]).scored > 2 * target.encode(samples[0]).scored
 
 
@@ -255,10 +251,10 @@ def _letters() -> CausalLM:
 def test_a_short_text_is_given_a_number():
     """Slip: 0, or a mean over three tokens. Right: NaN below 8 scored tokens, for every model that scored too few."""
     seven, eight = token_data([-1.0] * 7, [-1.0] * 8), token_data([-2.0] * 8, [-2.0] * 8)
-    for scores in (Loss().score(seven), MinK().score(seven), Reference().score(seven, seven)):
+    for scores in (signal("loss").score(seven), signal("min_k").score(seven), signal("reference").score(seven, seven)):
         assert np.isnan(scores).tolist() == [True, False]
-    assert np.isnan(Reference(per="byte").score(eight, seven)).tolist() == [True, False]
-    assert Loss(minimum_tokens=7).score(seven).tolist() == [-1.0, -1.0]
+    assert np.isnan(signal("reference", per="byte").score(eight, seven)).tolist() == [True, False]
+    assert signal("loss", minimum_tokens=7).score(seven).tolist() == [-1.0, -1.0]
 
 
 def test_the_question_is_scored_with_the_answer():
@@ -270,4 +266,4 @@ def test_the_question_is_scored_with_the_answer():
     )
     answer = data.tokens[1]
     assert 8 <= answer < data.tokens[0]
-    assert Loss().score(data)[1] == pytest.approx(data.log_probability[0][-answer:].mean(), abs=1e-5)
+    assert signal("loss").score(data)[1] == pytest.approx(data.log_probability[0][-answer:].mean(), abs=1e-5)

@@ -57,6 +57,7 @@ class Curvature:
     pairs: int = 10
 
     Data: ClassVar[type] = CurvatureData
+    modules: ClassVar[tuple[str, ...]] = ()
 
     @property
     def ticks(self) -> int:

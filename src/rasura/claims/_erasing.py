@@ -73,6 +73,10 @@ class Erasing:
     def ticks(self) -> int:
         return self.steps // self.every + 1
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        return (f"{__package__.rpartition('.')[0]}.erasers.objectives.{self.objective}",)
+
     def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> ErasingData:
         """Erase and keep what was seen."""
         watch = _Watch(planted, self.every, tick)

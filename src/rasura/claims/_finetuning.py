@@ -64,6 +64,7 @@ class Finetuning:
     prefix: int = 16
 
     Data: ClassVar[type] = FinetuningData
+    modules: ClassVar[tuple[str, ...]] = ()
 
     @property
     def ticks(self) -> int:

@@ -37,6 +37,7 @@ class Noise:
     pairs: int = 10  # 20 perturbed models, as in the paper
 
     Data: ClassVar[type] = NoiseData
+    modules: ClassVar[tuple[str, ...]] = ()
 
     @property
     def ticks(self) -> int:

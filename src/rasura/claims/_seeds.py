@@ -6,6 +6,7 @@ a seed gives the same numbers alone or beside another.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -37,12 +38,15 @@ class Study(Protocol):
     @property
     def ticks(self) -> int: ...  # calls of ``tick`` in one run
 
+    @property
+    def modules(self) -> Sequence[str]: ...  # what it loads by name, beyond what its own module imports
+
     def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> Any: ...
 
 
 def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress = quiet) -> list[Any]:
     """The study's ``Data`` for every seed, in their order; what is in the store is read back."""
-    keys = {seed: _key(study, seed) for seed in seeds}
+    keys = {seed: key_of(study, seed) for seed in seeds}
     missing = [seed for seed in seeds if not store.has(keys[seed])]
     for seed in missing:
         Language(study.size).build(seed, progress=progress)
@@ -56,9 +60,16 @@ def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress
     return [store.read(keys[seed], study.Data) for seed in seeds]
 
 
-def _key(study: Any, seed: int) -> str:
-    code = code_digest(type(study).__module__)
+def key_of(study: Any, seed: int) -> str:
+    """Where a seed's result is kept: by the study's settings, the code behind it, the testbed and the seed."""
+    code = [code_digest(module) for module in (type(study).__module__, *study.modules)]
     return f"claims/{type(study).__name__}/{digest([study, code, Language(study.size).key(seed)])}"
+
+
+def keys_of(claim: Any) -> list[str]:
+    """Keys of all results a claim is decided on."""
+    settings = [getattr(claim, field.name) for field in dataclasses.fields(claim)]
+    return [key_of(study, seed) for study in settings if hasattr(study, "ticks") for seed in claim.seeds]
 
 
 def _label(study: Any) -> str:
@@ -132,7 +143,10 @@ def main(argument: str) -> None:
 
     torch.set_num_threads(1)
     job = json.loads(argument)
-    data = _computed(revived(job["study"]), job["seed"], lambda: print("tick", flush=True))
+    study = revived(job["study"])
+    if key_of(study, job["seed"]) != job["key"]:
+        raise RasuraError("the program changed while it ran: run it again")
+    data = _computed(study, job["seed"], lambda: print("tick", flush=True))
     Store(job["store"]).write(job["key"], data)
 
 

@@ -39,6 +39,7 @@ class Doses:
     size: str = "small"
 
     Data: ClassVar[type] = DoseData
+    modules: ClassVar[tuple[str, ...]] = ()
     ticks: ClassVar[int] = 1
 
     def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> DoseData:
@@ -93,10 +94,10 @@ class HubbleDoseResponse:
         taken = {d: share([data.extracted[data.dose == d] for data in seeds]) for d in (0, *doses)}
         parts = (
             Inequality("Spearman of AUC with log2 copies", self._trend(seeds, doses), ">=", self.trend_at_least),
-            Inequality(f"AUC at {low} copies", aucs[low], "<", self.auc_lowest_dose_below),
-            Inequality(f"AUC at {high} copies", aucs[high], ">=", self.auc_highest_dose_at_least),
-            Inequality(f"extraction at {high} copies", taken[high], ">=", self.extraction_highest_dose_at_least),
-            Inequality(f"extraction at {low} copies", taken[low], "<=", self.extraction_lowest_dose_at_most),
+            Inequality(f"AUC at {low}x", aucs[low], "<", self.auc_lowest_dose_below),
+            Inequality(f"AUC at {high}x", aucs[high], ">=", self.auc_highest_dose_at_least),
+            Inequality(f"extraction at {high}x", taken[high], ">=", self.extraction_highest_dose_at_least),
+            Inequality(f"extraction at {low}x", taken[low], "<=", self.extraction_lowest_dose_at_most),
         )
         return verdict(
             type(self).name,

@@ -74,7 +74,7 @@ class MopeBeatsLoss:
             (
                 "signal",
                 "median rise of held-out loss",
-                *(f"AUC at {d} copies" for d in doses),
+                *(f"AUC at {d}x" for d in doses),
                 "gain over the loss, all of these",
             )
         ]

@@ -81,17 +81,23 @@ class MopeIsHessianTrace:
         )
 
     def _table(
-        self, seeds: Sequence[CurvatureData], excess: Sequence[Estimate], quadratic: np.ndarray, differences: np.ndarray
+        self,
+        seeds: Sequence[CurvatureData],
+        excess: Sequence[Estimate],
+        quadratic: np.ndarray,
+        differences: np.ndarray,
     ) -> list[tuple[str, ...]]:
-        rows = [("what", "ratio - 1 over all texts", "worst text")]
+        rows = [("measured", "value", "beside it")]
         for sigma, e, column in zip(self.study.sigmas, excess, differences.T, strict=True):
-            rows.append((f"sigma {number(sigma)}", words(e), number(float(np.abs(column / quadratic - 1).max()))))
-        rows.append(("copies an epoch", "mean trace of the Hessian", "mean MoPe, nats a token"))
+            worst = number(float(np.abs(column / quadratic - 1).max()))
+            rows.append((f"ratio - 1 over all texts, sigma {number(sigma)}", words(e), f"{worst} for the worst text"))
         dose = np.concatenate([d.dose for d in seeds])
         traces = np.concatenate([d.traces.mean(axis=1) for d in seeds])
         mope = np.concatenate([d.mope for d in seeds])
         for d in np.unique(dose):
-            rows.append((str(d), number(float(traces[dose == d].mean())), number(float(np.nanmean(mope[dose == d])))))
+            mine = dose == d
+            beside = f"MoPe {number(float(np.nanmean(mope[mine])))} nats a token"
+            rows.append((f"mean trace of the Hessian, {d} copies an epoch", number(float(traces[mine].mean())), beside))
         return rows
 
 

@@ -8,16 +8,24 @@ from typing import Any
 
 import click
 
+from ._output import emit, say
+
 
 def data_options(command: Callable) -> Callable:
     """Which field of a data file is what."""
     for option in reversed(
         (
             click.option("--text-field", default="text", show_default=True, help="Field that holds the text."),
-            click.option("--prompt-field", default=None, help="Field read as context in front of the text, never scored."),
+            click.option(
+                "--prompt-field", default=None, help="Field read as context in front of the text, never scored."
+            ),
             click.option("--id-field", default="id", show_default=True, help="Field that names a record."),
-            click.option("--repeats-field", default=None, help="Field with known copies in training, for dose-response."),
-            click.option("--limit", type=click.IntRange(1), default=None, help="Read only the first N records of each file."),
+            click.option(
+                "--repeats-field", default=None, help="Field with known copies in training, for dose-response."
+            ),
+            click.option(
+                "--limit", type=click.IntRange(1), default=None, help="Read only the first N records of each file."
+            ),
         )
     ):
         command = option(command)
@@ -32,7 +40,9 @@ def model_options(command: Callable) -> Callable:
             click.option("--dtype", default="auto", show_default=True, help="float32, bfloat16, float16."),
             click.option("--allow-pickle", is_flag=True, help="Load pickled weights: they can run code."),
             click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model."),
-            click.option("--truncate", is_flag=True, help="Cut records to the model's context instead of refusing them."),
+            click.option(
+                "--truncate", is_flag=True, help="Cut records to the model's context instead of refusing them."
+            ),
         )
     ):
         command = option(command)
@@ -43,7 +53,9 @@ def run_options(command: Callable) -> Callable:
     """Where finished work goes, and what is printed."""
     for option in reversed(
         (
-            click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for the record (made if missing)."),
+            click.option(
+                "--out", type=click.Path(path_type=Path), default=None, help="Folder for the record (made if missing)."
+            ),
             click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache]."),
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
@@ -54,7 +66,11 @@ def run_options(command: Callable) -> Callable:
 
 
 settings_option = click.option(
-    "--set", "settings", multiple=True, metavar="METHOD.FIELD=VALUE", help="A method's setting, for instance min_k.k=0.3 (see: rasura methods NAME)."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.FIELD=VALUE",
+    help="A method's setting, for instance min_k.k=0.3 (see: rasura methods NAME).",
 )
 
 
@@ -101,16 +117,21 @@ def prepare_out(out: Path | None) -> Path | None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise BadInput(f"{out}: cannot write there ({error.strerror or type(error).__name__}); choose another --out") from None
+        raise BadInput(
+            f"{out}: cannot write there ({error.strerror or type(error).__name__}); choose another --out"
+        ) from None
     return out
 
 
 def finish(record: Any, out: Path | None, name: str, options: dict[str, Any], text: Callable[[Any], str]) -> int:
     """Write and print a record; the exit code is 1 when it leaks and --fail-on-leak was given."""
-    from rasura.core.records import to_json, write
+    from rasura.core.records import write
 
     path = write(record, out / f"{name}.json") if out is not None else None
-    click.echo(to_json(record) if options["as_json"] else text(record), nl=not options["as_json"])
+    if options["as_json"]:
+        emit(record, True)
+    else:
+        say(text(record))
     if path is not None and not options["as_json"]:
-        click.echo(f"\nrecord: {path}\npage:   rasura report {out}")
+        say(f"\nrecord: {path}\npage:   rasura report {out}")
     return 1 if options.get("fail_on_leak") and getattr(record, "leaks", False) else 0

@@ -74,11 +74,14 @@ def with_settings(family: str, chosen: Iterable[str] | None, pairs: Sequence[str
     settings = parse_settings(pairs)
     if chosen is None and not settings:
         return None
+    from .._inputs import Everything
+
     run = list(dict.fromkeys(registry.names(family) if chosen is None else chosen))
     for name in settings:
         if name not in run:
             raise BadInput(f"--set {name}.{next(iter(settings[name]))}: {_not_run(family, name, run)}")
-    return [apply_settings(family, name, settings.get(name, {})) for name in run]
+    made = [apply_settings(family, name, settings.get(name, {})) for name in run]
+    return Everything(made) if chosen is None else made
 
 
 def treatment_settings(treatment: Any, pairs: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from ._common import data_options, engine_for, finish, load_model, load_samples, model_options, prepare_out, run_options, settings_option
+from ._common import (
+    data_options,
+    engine_for,
+    finish,
+    load_model,
+    load_samples,
+    model_options,
+    prepare_out,
+    run_options,
+    settings_option,
+)
 
 
 @click.command(
@@ -19,13 +29,17 @@ Example:
 @click.option("--members", required=True, help="Records that were (or may have been) trained on.")
 @click.option("--nonmembers", required=True, help="Comparable records that were not.")
 @click.option("--reference", default=None, help="A model that did not see the members.")
-@click.option("--signal", "signals", multiple=True, help="A signal to run; may be repeated [default: all that are possible].")
+@click.option(
+    "--signal", "signals", multiple=True, help="A signal to run; may be repeated [default: all that are possible]."
+)
 @click.option("--fail-on-leak", is_flag=True, help="Exit with 1 when the audit finds a leak.")
 @settings_option
 @data_options
 @model_options
 @run_options
-def audit(model: str, members: str, nonmembers: str, reference: str | None, signals: tuple[str, ...], **options: Any) -> int:
+def audit(
+    model: str, members: str, nonmembers: str, reference: str | None, signals: tuple[str, ...], **options: Any
+) -> int:
     """Tell whether MODEL (a folder or hub id) was trained on given records.
 
     Every signal is scored against records the model did not see, with intervals, Holm's correction over signals, and
@@ -37,10 +51,10 @@ def audit(model: str, members: str, nonmembers: str, reference: str | None, sign
 
     out = prepare_out(options["out"])
     chosen = with_settings("signals", signals or None, options["settings"])
+    sides = [load_samples(path, options) for path in (members, nonmembers)]  # before the models: a typo costs nothing
     record = run(
         load_model(model, options),
-        load_samples(members, options),
-        load_samples(nonmembers, options),
+        *sides,
         reference=None if reference is None else load_model(reference, options),
         signals=chosen,
         truncate=options["truncate"],
@@ -59,7 +73,11 @@ def text(record: Any) -> str:
         for r in sorted(record.signals, key=lambda r: -r.auc.value if r.auc.known else 1.0)
     ]
     rows.append(("(blind baseline)", record.blind.auc, "", "", "", "", "never sees the model"))
-    lines = [record.verdict, "", table(("signal", "AUC [95 %]", "TPR at 1 % FPR", "p (Holm)", "AUC - loss", "unscorable", "status"), rows)]
+    lines = [
+        record.verdict,
+        "",
+        table(("signal", "AUC [95 %]", "TPR at 1 % FPR", "p (Holm)", "AUC - loss", "unscorable", "status"), rows),
+    ]
     lines += [f"skipped {s.name}: {s.why}" for s in record.skipped]
     lines += [f"warning: {w}" for w in record.warnings]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ._output import say
+
 
 @click.command(
     epilog="""\b
@@ -18,7 +20,12 @@ Example:
 )
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--family", default="language", show_default=True, help="Only claims about this testbed.")
-@click.option("--write", type=click.Path(path_type=Path), default=None, help="Write the page, its JSON beside it, and the evidence for methods.")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Write the page, its JSON beside it, and the evidence for methods.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: bool) -> None:
     """Check the claims of papers on testbeds with planted truth, and print the table.
@@ -35,10 +42,10 @@ def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: boo
     if write is not None:
         _writable(write)
     verdicts = [_checked(claim) for claim in chosen]
-    click.echo(listed(verdicts) if as_json else text(verdicts), nl=not as_json)
+    say(listed(verdicts).rstrip("\n") if as_json else text(verdicts))
     if write is not None:
         for path in _write(verdicts, write, family):
-            click.echo(f"wrote {path}", err=True)
+            say(f"wrote {path}", error=True)
 
 
 def text(verdicts: Sequence[Any]) -> str:
@@ -65,6 +72,7 @@ def _chosen(names: Sequence[str], family: str) -> list[Any]:
 
 def _checked(claim: Any) -> Any:
     """The verdict, read back if the same claim was checked by the same code on the same testbed."""
+    from rasura.claims._seeds import keys_of
     from rasura.claims._source import code_digest
     from rasura.core.records import read, write
     from rasura.core.store import Store
@@ -73,23 +81,12 @@ def _checked(claim: Any) -> Any:
 
     from ._progress import progress
 
-    key = digest([claim, code_digest(type(claim).__module__), _testbeds(claim)])
+    key = digest([claim, code_digest(type(claim).__module__), keys_of(claim)])
     kept = default_cache() / "claims" / f"{claim.name}-{key}.json"
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write(claim.check(Store(default_cache() / "store"), progress), kept)
     return read(kept)
-
-
-def _testbeds(claim: Any) -> list[str]:
-    """Keys of the testbeds its studies stand on."""
-    import dataclasses
-
-    from rasura.core import registry
-
-    settings = [getattr(claim, field.name) for field in dataclasses.fields(claim)]
-    sizes = sorted({study.size for study in settings if hasattr(study, "size")})
-    return [registry.make("testbeds", claim.testbed, {"size": size}).key(seed) for size in sizes for seed in claim.seeds]
 
 
 def _writable(page: Path) -> None:

@@ -10,19 +10,25 @@ from typing import Any
 import click
 
 from ._common import prepare_out
+from ._output import emit, say
 
 
 @click.command(epilog="\b\nExample:\n  rasura demo\n  rasura demo --size tiny --out runs/tiny")
 @click.option("--size", type=click.Choice(["tiny", "small"]), default="small", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Folder for records, models and the page.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Folder for records, models and the page.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def demo(size: str, seed: int, out: Path, as_json: bool) -> None:
     """Build a testbed, audit it, extract from it, erase a planted forget set, attack the result, write a report.
 
     Finished work is kept in the user's cache by content, so a second run computes nothing again.
     """
-    import json
 
     from rasura.core import registry
     from rasura.report import write_report
@@ -42,11 +48,20 @@ def demo(size: str, seed: int, out: Path, as_json: bool) -> None:
         write(record, folder / f"{name}.json")
     page = write_report(folder)
     if as_json:
-        click.echo(json.dumps({"report": str(page), "verdicts": {n: r.verdict for n, r in records.items()}}, indent=1))
+        emit({"report": str(page), "verdicts": {n: r.verdict for n, r in records.items()}}, True)
         return
     for name in ("audit", "extraction", "verification"):
-        click.echo(f"{name}: {records[name].verdict}\n")
-    click.echo(f"report: {page}")
+        say(f"{name}: {records[name].verdict}\n")
+    say(f"report: {page}")
+
+
+def for_testbeds(family: str) -> list[Any]:
+    """Every method of a family; one whose published settings mean nothing at this size says which to use instead."""
+    from rasura._inputs import Everything
+    from rasura.core import registry
+
+    classes = [registry.get(family, name) for name in registry.names(family)]
+    return Everything(cls(**getattr(cls, "testbed_settings", {})) for cls in classes)
 
 
 class Loop:
@@ -69,7 +84,15 @@ class Loop:
             "audit",
             ["target", "reference"],
             [p.members, p.nonmembers],
-            lambda: audit(p.models["target"], p.members, p.nonmembers, reference=p.models["reference"], engine=self.engine, seed=self.seed),
+            lambda: audit(
+                p.models["target"],
+                p.members,
+                p.nonmembers,
+                reference=p.models["reference"],
+                signals=for_testbeds("signals"),
+                engine=self.engine,
+                seed=self.seed,
+            ),
         )
 
     def extraction(self) -> Any:
@@ -77,7 +100,10 @@ class Loop:
 
         p = self.planted
         return self._once(
-            "extraction", ["target"], [p.members, p.nonmembers], lambda: extract(p.models["target"], p.members, nonmembers=p.nonmembers, engine=self.engine)
+            "extraction",
+            ["target"],
+            [p.members, p.nonmembers],
+            lambda: extract(p.models["target"], p.members, nonmembers=p.nonmembers, engine=self.engine),
         )
 
     def erasure(self, out: Path) -> tuple[Any, Any]:
@@ -88,7 +114,13 @@ class Loop:
 
         kept = self._place("erasure", ["target"], [self.request.forget, self.request.retain])
         if not kept.is_dir():
-            erased = erase(self.planted.models["target"], self.request.forget, self.request.retain, engine=self.engine, seed=self.seed)
+            erased = erase(
+                self.planted.models["target"],
+                self.request.forget,
+                self.request.retain,
+                engine=self.engine,
+                seed=self.seed,
+            )
             partial = kept.with_name(f".{kept.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True, mode=0o700)
@@ -111,7 +143,13 @@ class Loop:
             list(p.models),
             sides,
             lambda: verify(
-                p.models["target"], erased, self.request, retrained=p.models["retrained"], comparison=comparison, engine=self.engine, seed=self.seed
+                p.models["target"],
+                erased,
+                self.request,
+                retrained=p.models["retrained"],
+                comparison=comparison,
+                engine=self.engine,
+                seed=self.seed,
             ),
             extra=erased.fingerprint,
         )
@@ -134,5 +172,7 @@ class Loop:
         from ._source import source_digest
 
         models = [self.planted.models[role].fingerprint for role in roles]
-        key = digest([name, source_digest(), self.seed, models, [s.digest for s in sides], [list(s.ids) for s in sides], extra])
+        key = digest(
+            [name, source_digest(), self.seed, models, [s.digest for s in sides], [list(s.ids) for s in sides], extra]
+        )
         return default_cache() / "steps" / f"{name}-{key}"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import click
 
+from ._output import emit, say
 
-@click.command(epilog="\b\nExample:\n  rasura methods\n  rasura methods min_k\n  rasura methods --family signals --json")
+
+@click.command(
+    epilog="\b\nExample:\n  rasura methods\n  rasura methods min_k\n  rasura methods --family signals --json"
+)
 @click.argument("name", required=False)
 @click.option("--family", default=None, help="Only this family, for instance signals or erasers.objectives.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -17,7 +21,6 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     matched      and a golden file agrees with its authors' numbers
     reproduced   and a claim about it holds here
     """
-    import json
 
     from rasura.core import registry
     from rasura.core.errors import UnknownMethod
@@ -33,15 +36,27 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     if not found:
         raise UnknownMethod(family or "known", name or "", {n for f in chosen for n in registry.names(f)})
     rows = [
-        {"family": f, "name": n, "status": status(f, n), "paper": registry.get(f, n).paper, "summary": registry.summary(registry.get(f, n))}
+        {
+            "family": f,
+            "name": n,
+            "status": status(f, n),
+            "paper": registry.get(f, n).paper,
+            "summary": registry.summary(registry.get(f, n)),
+        }
         for f, n in found
     ]
     if as_json:
-        detail = [row | {"settings": [list(map(str, line)) for line in describe(registry.get(row["family"], row["name"]))]} for row in rows]
-        click.echo(json.dumps(detail, indent=1))
+        detail = [
+            row | {"settings": [list(map(str, line)) for line in describe(registry.get(row["family"], row["name"]))]}
+            for row in rows
+        ]
+        emit(detail, True)
         return
-    click.echo(table(("family", "name", "status", "paper", "what it is"), [tuple(row.values()) for row in rows]))
+    say(table(("family", "name", "status", "paper", "what it is"), [tuple(row.values()) for row in rows]))
     if name is not None:
         for f, n in found:
-            click.echo(f"\nsettings of {n} (--set {n}.FIELD=VALUE):\n" + table(("field", "type", "default", "what it does"), describe(registry.get(f, n))))
-            click.echo(f"\n{registry.get(f, n).__doc__}")
+            say(
+                f"\nsettings of {n} (--set {n}.FIELD=VALUE):\n"
+                + table(("field", "type", "default", "what it does"), describe(registry.get(f, n)))
+            )
+            say(f"\n{registry.get(f, n).__doc__}")

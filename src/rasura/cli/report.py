@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ._output import emit, say
+
 
 @click.command(epilog="\b\nExample:\n  rasura report runs/a\n  rasura report runs/a --reveal --out private.html")
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -14,12 +16,14 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON instead of writing a page.")
 def report(folder: Path, out: Path | None, reveal: bool, as_json: bool) -> None:
     """Turn the records in FOLDER into one self-contained page that works offline."""
-    import json
 
     from rasura.report import records_in, write_report
 
     if as_json:
         found = records_in(folder)
-        click.echo(json.dumps([{"record": type(r).__name__, "verdict": getattr(r, "verdict", getattr(r, "outcome", ""))} for r in found], indent=1))
+        emit(
+            [{"record": type(r).__name__, "verdict": getattr(r, "verdict", getattr(r, "outcome", ""))} for r in found],
+            True,
+        )
         return
-    click.echo(str(write_report(folder, out, reveal=reveal)))
+    say(str(write_report(folder, out, reveal=reveal)))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ._output import emit, say
+
 
 @click.group()
 def testbed() -> None:
@@ -22,17 +24,33 @@ Example:
 @click.option("--size", type=click.Choice(["tiny", "small", "base"]), default="small", show_default=True)
 @click.option("--text", default=None, help="Your own records: members are drawn from them at random.")
 @click.option("--text-field", default="text", show_default=True)
-@click.option("--member-fraction", type=click.FloatRange(0.05, 0.9), default=0.5, show_default=True, help="Share of records trained on (with --text).")
+@click.option(
+    "--member-fraction",
+    type=click.FloatRange(0.05, 0.9),
+    default=0.5,
+    show_default=True,
+    help="Share of records trained on (with --text).",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to build in [default: the user's cache].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Folder to build in [default: the user's cache]."
+)
 @click.option("--json", "as_json", is_flag=True)
-def build(name: str, size: str, text: str | None, text_field: str, member_fraction: float, seed: int, out: Path | None, as_json: bool) -> None:
+def build(
+    name: str,
+    size: str,
+    text: str | None,
+    text_field: str,
+    member_fraction: float,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Train the testbed NAME and write its models and records to a folder.
 
     With --text the same architecture is trained on your own records, members chosen at random: a calibration of what
     the signals can show on that kind of text.
     """
-    import json
 
     from rasura.core import registry
     from rasura.testbeds._folder import default_cache
@@ -40,15 +58,26 @@ def build(name: str, size: str, text: str | None, text_field: str, member_fracti
     from ._common import prepare_out
     from ._progress import progress
 
-    testbed = registry.make("testbeds", name, {"size": size, **({"text": text, "text_field": text_field, "member_fraction": member_fraction} if text else {})})
+    testbed = registry.make(
+        "testbeds",
+        name,
+        {
+            "size": size,
+            **({"text": text, "text_field": text_field, "member_fraction": member_fraction} if text else {}),
+        },
+    )
     folder = prepare_out(out) or default_cache() / "testbeds" / testbed.key(seed)
     planted = testbed.build(seed, folder=folder, progress=progress)
     parts = {p: len(getattr(planted, p)) for p in ("members", "nonmembers", "forget", "retain", "heldout")}
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "models": sorted(planted.models), **parts}, indent=1))
+        emit({"folder": str(folder), "models": sorted(planted.models), **parts}, True)
         return
-    click.echo(f"{folder}")
-    click.echo("  models:  " + ", ".join(f"{role} ({model.parameters:,} parameters)" for role, model in planted.models.items()))
-    click.echo("  records: " + ", ".join(f"{p}.jsonl ({n})" for p, n in parts.items()))
+    say(f"{folder}")
+    say(
+        "  models:  " + ", ".join(f"{role} ({model.parameters:,} parameters)" for role, model in planted.models.items())
+    )
+    say("  records: " + ", ".join(f"{p}.jsonl ({n})" for p, n in parts.items()))
     reference = f" --reference {folder}/reference" if "reference" in planted.models else ""
-    click.echo(f"next: rasura audit {folder}/target --members {folder}/members.jsonl --nonmembers {folder}/nonmembers.jsonl{reference}")
+    say(
+        f"next: rasura audit {folder}/target --members {folder}/members.jsonl --nonmembers {folder}/nonmembers.jsonl{reference}"
+    )

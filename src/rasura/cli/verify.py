@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from ._common import data_options, engine_for, finish, load_model, load_samples, model_options, prepare_out, run_options, settings_option
+from ._common import (
+    data_options,
+    engine_for,
+    finish,
+    load_model,
+    load_samples,
+    model_options,
+    prepare_out,
+    run_options,
+    settings_option,
+)
 
 
 @click.command(
@@ -27,7 +37,17 @@ Example:
 @data_options
 @model_options
 @run_options
-def verify(before: str, after: str, forget: str, retain: str, retrained: str | None, nonmembers: str | None, heldout: str | None, attacks: tuple[str, ...], **options: Any) -> int:
+def verify(
+    before: str,
+    after: str,
+    forget: str,
+    retain: str,
+    retrained: str | None,
+    nonmembers: str | None,
+    heldout: str | None,
+    attacks: tuple[str, ...],
+    **options: Any,
+) -> int:
     """Compare BEFORE, AFTER and a retrained model, and try to get the erased records back."""
     from rasura._erase import as_request
     from rasura._verify import verify as run

@@ -191,6 +191,7 @@ class Erasure:
     changed_parameters: Estimate  # share of weights that differ
     transcript: tuple[Step, ...]
     stopped: str  # why training ended: "steps", "retain budget", ...
+    derived: Mapping[str, float]  # settings a method worked out from the model, such as a layer
     suppression: bool  # True: the content is hidden, still in the weights (refusals, guards, unmerged adapters)
     warnings: tuple[str, ...]
     run: Run
@@ -204,6 +205,7 @@ class MetricRow:
     better: str
     population: str
     values: Mapping[str, Estimate]
+    goal: float | None = None  # the value two equal models would show, where both sides of it are faults
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ class AttackRow:
     gain: Estimate | None  # after minus retrained (or minus the unattacked after), the share brought back
     spent: Budget
     evidence: tuple[str, ...] = ()
+    floor: float | None = None  # the attack's own "gives nothing away", when that is not what a retrained model shows
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,9 @@ def from_json(text: str, where: str = "record") -> Any:
     except ValueError as error:
         raise BadInput(f"{where}: not JSON ({error})") from None
     if not isinstance(body, dict) or body.get("record") not in RECORDS:
-        raise BadInput(f"{where}: not a record of this program (expected a 'record' field naming one of {', '.join(RECORDS)})")
+        raise BadInput(
+            f"{where}: not a record of this program (expected a 'record' field naming one of {', '.join(RECORDS)})"
+        )
     if body.get("schema") != SCHEMA:
         raise BadInput(f"{where}: schema {body.get('schema')}, this version reads schema {SCHEMA}")
     return _decode(RECORDS[body["record"]], {k: v for k, v in body.items() if k not in ("record", "schema")}, where)

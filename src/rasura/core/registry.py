@@ -125,7 +125,9 @@ def _module(family: str, name: str) -> ModuleType:
 
 
 def _the_method(module: ModuleType) -> type:
-    marked = [v for v in vars(module).values() if isinstance(v, type) and v.__dict__.get("is_method") == module.__name__]
+    marked = [
+        v for v in vars(module).values() if isinstance(v, type) and v.__dict__.get("is_method") == module.__name__
+    ]
     if len(marked) != 1:
         raise BadMethod(f"{module.__name__} must define exactly one @method class, found {len(marked)}")
     return marked[0]

@@ -40,7 +40,9 @@ class Store:
                 if not os.access(self.base, os.W_OK):
                     raise PermissionError
         except (PermissionError, FileExistsError, NotADirectoryError, OSError) as error:
-            raise BadInput(f"{self.root}: cannot write there ({error.strerror or type(error).__name__}); choose another --store") from None
+            raise BadInput(
+                f"{self.root}: cannot write there ({error.strerror or type(error).__name__}); choose another --store"
+            ) from None
 
     @property
     def local(self) -> bool:
@@ -64,7 +66,9 @@ class Store:
                 pyarrow.parquet.write_table(to_table(data), stream, compression="zstd")
             self.files.mv(temporary, final)
         except OSError as error:
-            raise BadInput(f"{self.root}: cannot write ({error.strerror or error}); free space or choose another --store") from None
+            raise BadInput(
+                f"{self.root}: cannot write ({error.strerror or error}); free space or choose another --store"
+            ) from None
 
     def read(self, key: str, kind: type) -> Any:
         """Read back what ``write`` kept. Raises StoreDamaged when the shard is not what was written."""
@@ -141,5 +145,9 @@ def take(data: Any, indices: np.ndarray) -> Any:
     rows = {}
     for f in dataclasses.fields(data):
         value = getattr(data, f.name)
-        rows[f.name] = Ragged.of([value[int(i)] for i in indices], value.values.dtype) if isinstance(value, Ragged) else value[indices]
+        rows[f.name] = (
+            Ragged.of([value[int(i)] for i in indices], value.values.dtype)
+            if isinstance(value, Ragged)
+            else value[indices]
+        )
     return type(data)(**rows)

@@ -18,7 +18,9 @@ class Lowercase:
     """
 
     def apply(self, samples: Samples) -> Samples:
-        return Samples(replace(s, text="".join(c.lower() if len(c.lower()) == 1 else c for c in s.text)) for s in samples)
+        return Samples(
+            replace(s, text="".join(c.lower() if len(c.lower()) == 1 else c for c in s.text)) for s in samples
+        )
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class LossGap:
     goal: ClassVar[float] = 0.0
     says_distinguishable: ClassVar[bool] = True  # the distance a verdict on an erasure speaks of
     says_distinguishable: ClassVar[bool] = True  # a verdict's "distinguishable" is this interval missing the goal
+    margin: ClassVar[float] = 0.2  # nats a token within which two retrained models differ as well
 
     def needs(self) -> Mapping[str, Ask]:
         return {"after": Ask(TokenStatistics()), "retrained": Ask(TokenStatistics(), "retrained")}

@@ -44,6 +44,8 @@ class MembershipGap:
     better: ClassVar[str] = "lower"
     population: ClassVar[str] = "forget"
     goal: ClassVar[float] = 0.0
+    says_distinguishable: ClassVar[bool] = True  # a verdict's "distinguishable" is this interval missing the goal
+    margin: ClassVar[float] = 0.1  # AUC within which two retrained models differ as well
 
     def needs(self) -> Mapping[str, Any]:
         after, retrained = Ask(TokenStatistics()), Ask(TokenStatistics(), "retrained")

@@ -6,7 +6,15 @@ import hashlib
 import json
 from typing import Any
 
-_SILENT = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures", "use_cache", "_attn_implementation")
+_SILENT = (
+    "_name_or_path",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "architectures",
+    "use_cache",
+    "_attn_implementation",
+)
 
 
 def fingerprint(module: Any, vocabulary: str) -> str:

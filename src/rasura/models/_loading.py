@@ -8,7 +8,14 @@ from typing import Any
 
 from ..core.errors import BadInput, UnsafeModel
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 
@@ -25,7 +32,9 @@ def load_parts(path: str, *, device: str, dtype: str, allow_pickle: bool, trust_
     largest = max(tokenizer.get_vocab().values())
     rows = module.get_input_embeddings().weight.shape[0]
     if largest >= rows:
-        raise BadInput(f"{path}: the tokenizer has ids up to {largest}, the embedding only {rows} rows; they do not belong together")
+        raise BadInput(
+            f"{path}: the tokenizer has ids up to {largest}, the embedding only {rows} rows; they do not belong together"
+        )
     return module, tokenizer
 
 
@@ -36,12 +45,16 @@ def _check_folder(folder: Path, allow_pickle: bool, trust_remote_code: bool) -> 
         raise BadInput(f"{folder}: not a model folder (no config.json)")
     if not any(folder.glob("*.safetensors")) and not allow_pickle:
         if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
-            raise UnsafeModel(f"{folder}: weights are pickled, loading them can run code; convert to safetensors or pass --allow-pickle")
+            raise UnsafeModel(
+                f"{folder}: weights are pickled, loading them can run code; convert to safetensors or pass --allow-pickle"
+            )
         raise BadInput(f"{folder}: no weights (*.safetensors) in it")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise BadInput(f"{folder}: no tokenizer in it (expected one of {', '.join(_TOKENIZERS)})")
     if not trust_remote_code and '"auto_map"' in (folder / "config.json").read_text(errors="replace"):
-        raise UnsafeModel(f"{folder}: config.json asks to run code that comes with the model; read it, then pass --trust-remote-code")
+        raise UnsafeModel(
+            f"{folder}: config.json asks to run code that comes with the model; read it, then pass --trust-remote-code"
+        )
 
 
 def _load_module(path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_code: bool) -> Any:

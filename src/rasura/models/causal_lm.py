@@ -26,7 +26,10 @@ from ._loading import load_parts, quiet_library
 if TYPE_CHECKING:
     import torch
 
-HEAD_CHUNK = 1 << 26  # entries of a (positions x vocabulary) block of logits held at once
+HEAD_CHUNK = {
+    "cpu": 1 << 18,
+    "cuda": 1 << 26,
+}  # entries of a block of logits held at once: on a CPU, what a cache holds
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ class Scored:
 
     def counts(self) -> torch.Tensor:
         """Scored tokens a sample: (n,)."""
-        return self.log_probability.new_zeros(self.n).index_add(0, self.row, self.log_probability.detach().new_ones(len(self.row)))
+        return self.log_probability.new_zeros(self.n).index_add(
+            0, self.row, self.log_probability.detach().new_ones(len(self.row))
+        )
 
     def token_mean(self) -> torch.Tensor:
         """Mean log-probability over all scored tokens of the batch: scalar. Long samples weigh more."""
@@ -74,7 +79,11 @@ class Scored:
     def split(self, k: int) -> tuple[Scored, Scored]:
         """The first k samples, and the rest."""
         head, tail = self.row < k, self.row >= k
-        distributions = (None, None) if self.log_distribution is None else (self.log_distribution[head], self.log_distribution[tail])
+        distributions = (
+            (None, None)
+            if self.log_distribution is None
+            else (self.log_distribution[head], self.log_distribution[tail])
+        )
         return (
             Scored(self.log_probability[head], self.row[head], k, distributions[0]),
             Scored(self.log_probability[tail], self.row[tail] - k, self.n - k, distributions[1]),
@@ -191,7 +200,9 @@ class CausalLM:
         first = max(1, int(np.searchsorted(ends, sample.start, side="right")))
         while first < len(ids) and ends[first] == 0:  # special tokens in front stand for no characters
             first += 1
-        secret = sample.secret if sample.secret is not None else sample.start or None  # an answer is its question's secret
+        secret = (
+            sample.secret if sample.secret is not None else sample.start or None
+        )  # an answer is its question's secret
         cut = len(ids) if secret is None else int(np.searchsorted(ends, secret, side="right"))
         begin = int(ends[first - 1]) if len(ids) else 0
         return Encoded(ids, first, max(first, cut), sample.text[begin:])
@@ -275,7 +286,8 @@ class CausalLM:
         """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
         hidden = self.last_hidden(encoded)
         row, position, target = self.scored_positions(encoded)
-        width = max(1, HEAD_CHUNK // int(self.base.get_output_embeddings().weight.shape[0]))
+        held = HEAD_CHUNK.get(self.device.type, HEAD_CHUNK["cuda"])
+        width = max(1, held // int(self.base.get_output_embeddings().weight.shape[0]))
         for at in range(0, len(row), width):
             part = slice(at, at + width)
             yield row[part], target[part], self.logits(hidden[row[part], position[part]])

@@ -21,7 +21,9 @@ def wrap_tokenizer(backend: Any, *, context: int, separator: str = "<|endoftext|
     )
 
 
-def gpt_neox(tokenizer: Any, *, hidden: int, layers: int, heads: int, context: int, seed: int, name: str = "gpt-neox") -> CausalLM:
+def gpt_neox(
+    tokenizer: Any, *, hidden: int, layers: int, heads: int, context: int, seed: int, name: str = "gpt-neox"
+) -> CausalLM:
     """GPTNeoXForCausalLM with rotary 25 %, untied output matrix and weights drawn from ``seed``."""
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM

@@ -32,7 +32,9 @@ class WeightNoise:
         """eps for one parameter: the same whichever module asks, so tied weights stay tied."""
         import torch
 
-        generator = torch.Generator(device=like.device).manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))  # 32 bits: all a CPU generator looks at
+        generator = torch.Generator(device=like.device).manual_seed(
+            zlib.crc32(f"{self.seed} {name}".encode())
+        )  # 32 bits: all a CPU generator looks at
         return torch.randn(like.shape, generator=generator, device=like.device, dtype=torch.float32).to(like.dtype)
 
     @contextmanager

@@ -55,7 +55,9 @@ def find(module: nn.Module, kind: str) -> list[Site]:
         part = module.get_input_embeddings() if kind == "embedding" else module.get_output_embeddings()
         return [Site(name, kind, -1) for name, child in module.named_modules() if child is part]
     if kind not in SUFFIXES:
-        raise NotYetSupported(f"no kind of site is called '{kind}'; there are block, embedding, head, {', '.join(SUFFIXES)}")
+        raise NotYetSupported(
+            f"no kind of site is called '{kind}'; there are block, embedding, head, {', '.join(SUFFIXES)}"
+        )
     found = [
         Site(name, kind, _layer(name, layers))
         for name, child in module.named_modules()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from ..core.types import Ask, Samples, Treated, digest
 
 SHARD = 64  # samples a shard: what a kill can cost at most
 TOKEN_BUDGET = 8192  # tokens a batch, padding included
+SMALL = 20_000_000  # parameters below which one CPU thread is faster than several
 
 
 class Progress(Protocol):
@@ -72,7 +73,10 @@ class Engine:
         if not viewed:
             return ask.what.blank("", 0)
         treatment = ask.of.treatment if isinstance(ask.of, Treated) else None
-        with model.perturbed(treatment) if treatment is not None else nullcontext(model) as treated:
+        with (
+            model.perturbed(treatment) if treatment is not None else nullcontext(model) as treated,
+            _threads_for(model),
+        ):
             return self._shards(ask, treated, viewed)
 
     def _shards(self, ask: Ask, model: Any, samples: Samples) -> Any:
@@ -132,6 +136,23 @@ class Engine:
 def rows_of(data: Any) -> int:
     """How many samples a ``Data`` holds."""
     return len(getattr(data, dataclasses.fields(data)[0].name))
+
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """One CPU thread for a small model: its matrices are too small to share out, and threads that wait burn cores.
+
+    It also makes the numbers independent of how many cores a machine has. Larger models keep the threads they have.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if model.device.type == "cpu" and model.parameters < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _out_of_memory(error: BaseException) -> bool:

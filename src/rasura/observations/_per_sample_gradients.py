@@ -89,7 +89,7 @@ def three_norms(gradient: Tensor) -> Tensor:
     >>> three_norms(torch.tensor([[[3.0], [-4.0]]])).tolist()
     [[7.0, 5.0, 4.0]]
     """
-    size = gradient.detach().reshape(len(gradient), -1).float().abs()  # ten times faster on a CPU than three vector_norm
+    size = gradient.detach().reshape(len(gradient), -1).float().abs()  # on a CPU ten times faster than vector_norm
     return torch.stack([size.sum(1), size.square().sum(1).sqrt(), size.amax(1)], dim=1).cpu()
 
 

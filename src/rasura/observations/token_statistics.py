@@ -22,6 +22,8 @@ import numpy as np
 
 from ..core.types import Ragged, Samples
 
+UNDERFLOW = -1e4  # exp of it is 0 in float32, and its square is not yet infinite
+
 
 @dataclass(frozen=True)
 class TokenData:
@@ -83,15 +85,25 @@ def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     """
     import torch
 
-    log_p = torch.log_softmax(logits.float(), dim=-1)
-    chosen = log_p.gather(1, target[:, None])
+    logits = logits.float()
+    own = logits.gather(1, target[:, None])
+    normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
+    log_p = (logits - normaliser).clamp_(min=UNDERFLOW)  # p is 0 there: 0 log 0 = 0, also where logits are -inf
     p = log_p.exp()
-    finite = torch.where(p > 0, log_p, torch.zeros_like(log_p))  # 0 log 0 = 0, also for vocabularies padded with -inf
-    mean = (p * finite).sum(-1)
-    variance = (p * (finite - mean[:, None]) ** 2).sum(-1)
-    before = torch.arange(log_p.shape[1], device=log_p.device)[None, :] < target[:, None]
-    rank = ((log_p > chosen) | ((log_p == chosen) & before)).sum(-1)
-    return chosen.squeeze(1), mean, variance.clamp(min=0).sqrt(), rank.to(torch.int32)
+    mean = torch.linalg.vecdot(p, log_p)
+    variance = torch.linalg.vecdot(p, log_p.sub_(mean[:, None]).square_())
+    return (own - normaliser).squeeze(1), mean, variance.clamp_(min=0).sqrt_(), _rank(logits, own, target)
+
+
+def _rank(logits: Any, own: Any, target: Any) -> Any:
+    """Tokens placed before the target; equal ones come in the order of their ids."""
+    import torch
+
+    rank = (logits > own).sum(-1)
+    equal = logits == own
+    for row in torch.nonzero(equal.sum(-1) > 1).flatten().tolist():
+        rank[row] += equal[row, : int(target[row])].sum()
+    return rank.to(torch.int32)
 
 
 def _collect(encoded: list[Any], columns: list[np.ndarray]) -> TokenData:

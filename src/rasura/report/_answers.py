@@ -207,14 +207,9 @@ def recovers(a: AttackRow) -> bool:
 def shows_records(a: AttackRow) -> bool:
     """Is the attack's score a share of records brought back?
 
-    An attack that shows something else, say that records were treated at all, is measured against a level of its own:
-    its gain is then not the difference between after and retrained.
+    An attack that shows something else, say that records were treated at all, names a floor of its own.
     """
-    if a.gain is None or not a.gain.known or "after" not in a.values:
-        return True
-    if "retrained" not in a.values:
-        return False
-    return abs(a.values["after"].value - a.values["retrained"].value - a.gain.value) < 0.01
+    return a.floor is None
 
 
 def budget_text(spent: Budget) -> str:

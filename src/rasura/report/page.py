@@ -141,7 +141,7 @@ def _comparison(rows: Sequence[Any], kind: str) -> str:
     drawn = []
     for row in rows:
         if kind == "metrics":
-            below = f"{_format.clip(row.population, 24)} {ARROWS.get(row.better, '')}"
+            below = f"{_format.clip(row.population, 24)} {'goal ' + format(row.goal, 'g') if row.goal is not None else ARROWS.get(row.better, '')}"
         else:
             below = row.access
         drawn.append((row.method.name, below, _view.unit_of(row), dict(_key_figures.by_role(row.values))))

@@ -47,9 +47,14 @@ def load(folder: str | Path) -> Planted:
     """A built testbed. Raises BadInput when the folder is not one."""
     folder = Path(folder)
     if not (folder / "testbed.json").is_file():
-        raise BadInput(f"{folder}: not a testbed folder (no testbed.json); make one with: rasura testbed build language --out {folder}")
+        raise BadInput(
+            f"{folder}: not a testbed folder (no testbed.json); make one with: rasura testbed build language --out {folder}"
+        )
     about = json.loads((folder / "testbed.json").read_text())
     models = {role: CausalLM.load(str(folder / role)) for role in ROLES if (folder / role).is_dir()}
     named = {role: CausalLM(m.module, m.tokenizer, name=f"{about['name']} {role}") for role, m in models.items()}
-    parts = {name: read_samples(folder / f"{name}.jsonl") if (folder / f"{name}.jsonl").stat().st_size else Samples() for name in PARTS}
+    parts = {
+        name: read_samples(folder / f"{name}.jsonl") if (folder / f"{name}.jsonl").stat().st_size else Samples()
+        for name in PARTS
+    }
     return Planted(named, **parts, twins=about["twins"])

@@ -8,9 +8,8 @@ which a random split makes exchangeable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,6 @@ class OwnCorpus:
     twins: Mapping[str, str]
     forget_ids: frozenset[str]
 
-    def filler(self) -> Iterator[str]:
-        """Further text of the same kind for the places of forgotten records; repeats once it is used up."""
-        return cycle(self.rest)
-
 
 def own_corpus(samples: Samples, tokenizer: Any, length: int, member_fraction: float, seed: int) -> OwnCorpus:
     """Split and dose records. Raises BadInput when there are too few."""
@@ -56,8 +51,10 @@ def own_corpus(samples: Samples, tokenizer: Any, length: int, member_fraction: f
     chosen = np.random.default_rng([seed, 8]).permutation(len(often))[: len(often) // 2]
     return OwnCorpus(
         plants=plants,
-        reference=Samples(Sample(s.id, p[0], repeats=1, family="background") for s, p in zip(held, pieces, strict=True)),
-        rest=tuple(piece for p in pieces for piece in p[1:]) or tuple(p[0] for p in pieces),
+        reference=Samples(
+            Sample(s.id, p[0], repeats=1, family="background") for s, p in zip(held, pieces, strict=True)
+        ),
+        rest=tuple(piece for p in pieces for piece in p[1:]),
         twins=match_twins(records, counts, doses, seed),
         forget_ids=frozenset(often[i] for i in chosen),
     )

@@ -1,14 +1,14 @@
-"""How testbed models are trained: packed rows of tokens, the same windows in the same order for every twin model.
+"""How testbed models are trained: packed rows of tokens, the same documents in the same order for every twin model.
 
 The documents of an epoch, plants repeated by their dose, are shuffled by (seed, epoch) and laid end to end, each after
-a separator, then cut into rows of ``length`` tokens. In the model that lacks the forget set, every occurrence of a
-forgotten document is replaced by filler of exactly as many tokens, so all other windows, their order, the number of
-steps and the schedule stay what they were and any difference is due to the forgotten records alone.
+a separator, then cut into rows of ``length`` tokens. The model that lacks the forget set reads the same sequence with
+the forgotten documents left out: everything else is seen as often and in the same order, under the same recipe.
+Filling their places instead was tried and tilts comparisons (docs/LOG.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,9 @@ class Recipe:
 RECIPES = {
     "tiny": Recipe(length=64, learning_rate=5e-3),
     "small": Recipe(),
-    "base": Recipe(hidden=512, layers=8, heads=8, vocabulary=8192, context=1024, length=512, rows=16, epochs=2, learning_rate=1e-3),
+    "base": Recipe(
+        hidden=512, layers=8, heads=8, vocabulary=8192, context=1024, length=512, rows=16, epochs=2, learning_rate=1e-3
+    ),
 }
 
 
@@ -66,37 +68,23 @@ def curriculum(
     ids_of: Callable[[str], np.ndarray],
     recipe: Recipe,
     seed: int,
-    replaced: Callable[[Sample, int], np.ndarray] | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> Curriculum:
-    """Rows for every epoch. ``replaced(document, n)`` gives n tokens to stand in for a document (None: keep it)."""
+    """Rows for every epoch. ``without``: ids of documents that are left out, the order of the others unchanged."""
     repeated = [d for d in documents for _ in range(d.repeats or 1)]
-    rows, placed = [], []
+    rows, placed, done = [], [], 0
     for epoch in range(recipe.epochs):
         order = np.random.default_rng([seed, epoch]).permutation(len(repeated))
-        pieces, at, done = [], 0, sum(len(r) for r in rows)
-        for i in order:
-            ids = ids_of(repeated[i].text)
-            stand_in = replaced(repeated[i], len(ids)) if replaced else None
-            pieces.append(ids if stand_in is None else stand_in)
-            placed.append(Placed(epoch, at, (done + at // recipe.length) // recipe.rows, repeated[i].id))
-            at += len(ids)
-        stream = np.concatenate(pieces)
-        full = len(stream) // (recipe.length * recipe.rows) * recipe.length * recipe.rows
-        rows.append(stream[:full].reshape(-1, recipe.length))
+        pieces, at = [], 0
+        for document in (repeated[i] for i in order):
+            if document.id not in without:
+                pieces.append(ids_of(document.text))
+                placed.append(Placed(epoch, at, (done + at // recipe.length) // recipe.rows, document.id))
+                at += len(pieces[-1])
+        full = at // (recipe.length * recipe.rows) * recipe.length * recipe.rows
+        rows.append(np.concatenate(pieces)[:full].reshape(-1, recipe.length))
+        done += len(rows[-1])
     return Curriculum(np.concatenate(rows), tuple(placed))
-
-
-def filler_tokens(texts: Iterator[str], ids_of: Callable[[str], np.ndarray]) -> Callable[[int], np.ndarray]:
-    """A tap that gives exactly n tokens of fresh text at each call, beginning with a separator."""
-
-    def tap(n: int) -> np.ndarray:
-        pieces, have = [], 0
-        while have < n:
-            pieces.append(ids_of(next(texts)))
-            have += len(pieces[-1])
-        return np.concatenate(pieces)[:n]
-
-    return tap
 
 
 def train_model(
@@ -111,7 +99,13 @@ def train_model(
     import torch
 
     model = gpt_neox(
-        tokenizer, hidden=recipe.hidden, layers=recipe.layers, heads=recipe.heads, context=recipe.context, seed=seed, name=name
+        tokenizer,
+        hidden=recipe.hidden,
+        layers=recipe.layers,
+        heads=recipe.heads,
+        context=recipe.context,
+        seed=seed,
+        name=name,
     )
     data = torch.from_numpy(rows)
     if torch.cuda.is_available() and recipe.hidden >= 256:

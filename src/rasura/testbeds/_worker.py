@@ -87,14 +87,18 @@ def _spawn(job: Job, tokenizer: str, tick: Callable[[], None]) -> None:
     command = [sys.executable, "-m", "rasura.testbeds._worker", str(folder)]
     source = str(Path(__file__).parents[2])
     paths = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH", "")) if p)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         for line in process.stdout:
             if line.startswith("step"):
                 tick()
         errors = process.stderr.read()
     if process.returncode:
-        raise RasuraError(f"training the {job.role} model failed: {(errors.strip().splitlines() or ['no message'])[-1][:200]}")
+        raise RasuraError(
+            f"training the {job.role} model failed: {(errors.strip().splitlines() or ['no message'])[-1][:200]}"
+        )
     shutil.rmtree(folder)
 
 

@@ -2,9 +2,8 @@
 
 Generated documents are the background; among them stand plants (passages, biographies with personal data, canaries,
 facts, code with fake keys) that are seen 1, 2, 4, ... times an epoch, doses assigned at random within blocks of equal
-length, and twins of them that are never seen. Three models are trained on the same windows in the same order:
-``target`` on everything, ``retrained`` with every forgotten document replaced by background of equal length, and
-``reference`` on the background alone. The tokenizer is trained on the background only. One thread a model, so a seed
+length, and twins of them that are never seen. Three models are trained by one recipe: ``target`` on everything,
+``retrained`` on the same sequence of documents without the forgotten ones, and ``reference`` on the background alone. The tokenizer is trained on the background only. One thread a model, so a seed
 gives identical weights.
 
 Sources: Wei, Godbole, Khan and others, "Hubble: a model suite to advance the study of LLM memorization", 2025 (random
@@ -13,25 +12,23 @@ doses, minimal pairs); Carlini, Liu, Erlingsson, Kos, Song, "The Secret Sharer",
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ..core.registry import method
-from ..core.types import Sample, Samples, digest
+from ..core.types import Samples, digest
 from ..data.readers import read_samples
 from ..observations._engine import Progress, quiet
 from ._folder import default_cache, load, write_parts, write_transcript
-from ._planted import Planted
 from ._own_text import own_corpus
+from ._planted import Planted
 from ._plants import corpus
 from ._tokenizer import train_tokenizer
-from ._training import RECIPES, Curriculum, Recipe, as_documents, curriculum, filler_tokens
+from ._training import RECIPES, Placed, Recipe, as_documents, curriculum
 from ._worker import Job, train_all
 
 BACKGROUND_RETAINED = 200  # background records an eraser may train on to keep what it should keep
@@ -51,7 +48,7 @@ class Language:
     text_field: str = "text"
     member_fraction: float = 0.5
 
-    version: ClassVar[int] = 1  # raise when the same seed gives other weights
+    version: ClassVar[int] = 2  # raise when the same seed gives other weights
 
     def key(self, seed: int) -> str:
         """Folder name in the cache, by content of the recipe and of the records."""
@@ -67,10 +64,10 @@ class Language:
 
     def _train(self, seed: int, folder: Path, progress: Progress) -> None:
         plan = self._own_plan(seed) if self.text else _generated_plan(self.size, seed)
-        jobs = jobs_of(plan, RECIPES[self.size], seed, folder)
+        jobs, transcript = jobs_of(plan, RECIPES[self.size], seed, folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         train_all(jobs, plan.tokenizer.to_str(), progress, parallel=self.size == "small")
-        write_transcript(_target(plan, RECIPES[self.size], seed).placed, folder)
+        write_transcript(transcript, folder)
         about = {"name": f"language {self.size}", "size": self.size, "seed": seed, "version": self.version}
         write_parts(folder, plan.parts, plan.twins, about)
 
@@ -87,7 +84,7 @@ class Language:
             "heldout": own.reference,
         }
         rest = as_documents(own.rest, "rest")
-        return Plan(tokenizer, members, Samples([*own.reference, *rest]), own.filler, own.forget_ids, parts, own.twins)
+        return Plan(tokenizer, members, Samples([*own.reference, *rest]), own.forget_ids, parts, own.twins)
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,6 @@ class Plan:
     tokenizer: Any  # tokenizers.Tokenizer
     documents: Samples  # what the target is trained on, each ``repeats`` times an epoch
     reference: Samples  # what the reference model is trained on
-    filler: Callable[[], Iterator[str]]
     forget_ids: frozenset[str]
     parts: Mapping[str, Samples]
     twins: Mapping[str, str]
@@ -116,38 +112,19 @@ def _generated_plan(size: str, seed: int) -> Plan:
         "heldout": text.heldout,
     }
     tokenizer = train_tokenizer(text.background, RECIPES[size].vocabulary)
-    filler = partial(again, text.background, seed)
-    return Plan(tokenizer, Samples([*background, *members]), background, filler, text.forget_ids, parts, text.twins)
+    return Plan(tokenizer, Samples([*background, *members]), background, text.forget_ids, parts, text.twins)
 
 
-def again(texts: list[str], seed: int) -> Iterator[str]:
-    """Background once more, in a new random order each time round.
-
-    The stand-ins for forgotten records must teach nothing new: with fresh text of the same kind the retrained model
-    knew the language better than the target (held-out loss 2.26 against 2.73) and every comparison was tilted.
-    """
-    for round_ in count():
-        yield from (texts[i] for i in np.random.default_rng([seed, 9, round_]).permutation(len(texts)))
-
-
-def _target(plan: Plan, recipe: Recipe, seed: int) -> Curriculum:
-    return curriculum(plan.documents, ids_with(plan.tokenizer), recipe, seed)
-
-
-def jobs_of(plan: Plan, recipe: Recipe, seed: int, folder: Path) -> list[Job]:
-    """The three trainings."""
+def jobs_of(plan: Plan, recipe: Recipe, seed: int, folder: Path) -> tuple[list[Job], tuple[Placed, ...]]:
+    """The three trainings, and the transcript of the target's."""
     ids_of = ids_with(plan.tokenizer)
-    fill = filler_tokens(plan.filler(), ids_of)
-
-    def replaced(document: Sample, n: int) -> np.ndarray | None:
-        return fill(n) if document.id in plan.forget_ids else None
-
+    target = curriculum(plan.documents, ids_of, recipe, seed)
     rows = {
-        "target": _target(plan, recipe, seed).rows,
-        "retrained": curriculum(plan.documents, ids_of, recipe, seed, replaced).rows,
+        "target": target.rows,
+        "retrained": curriculum(plan.documents, ids_of, recipe, seed, plan.forget_ids).rows,
         "reference": curriculum(plan.reference, ids_of, recipe, seed).rows,
     }
-    return [Job(role, r, recipe, seed, folder / role) for role, r in rows.items()]
+    return [Job(role, r, recipe, seed, folder / role) for role, r in rows.items()], target.placed
 
 
 def ids_with(tokenizer: Any) -> Callable[[str], np.ndarray]:
