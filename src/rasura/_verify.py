@@ -177,7 +177,7 @@ def _verdict(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], has_floor:
         told = "; ".join(f"{r.method.name} {_words(r.values['after'])}, {r.goal or 0:g} would be equal" for r in apart)
         return (
             False,
-            f"{start}no attack brought records back, but the model is still distinguishable from one trained without them ({told}).",
+            f"{start}no attack brought back more than from the retrained model, but the model is still distinguishable from one trained without them ({told}).",
         )
     wide = [r for r in gaps if not _within(r)]
     if wide or not gaps:
@@ -187,7 +187,7 @@ def _verdict(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], has_floor:
         )
         return (
             None,
-            f"{start}no attack brought records back; whether the model differs from one trained without them is not resolvable at this size ({told}).",
+            f"{start}no attack brought back more than from the retrained model; whether the model differs from one trained without them is not resolvable at this size ({told}).",
         )
     margins = ", ".join(f"{r.method.name} within {_flag(r, 'margin'):g}" for r in gaps)
     return True, (

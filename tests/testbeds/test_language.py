@@ -70,9 +70,16 @@ def test_ones_own_text_is_split_at_random_and_every_record_has_one_place():
     assert [s.repeats for s in other.plants] != [s.repeats for s in split.plants]
 
 
+def test_a_near_copy_of_a_record_has_no_place():
+    tokenizer = train_tokenizer(own().texts, 400)
+    doubled = Samples([*own(), *(Sample(f"copy{i}", s.text + "!") for i, s in enumerate(own()))])
+    split = _own_text.own_corpus(doubled, tokenizer, 64, 0.5, seed=0)
+    assert not any(i.startswith("copy") for i in [*split.plants.ids, *split.reference.ids])
+
+
 def test_too_few_records_are_one_line(tmp_path):
     (tmp_path / "few.jsonl").write_text("".join(json.dumps({"text": f"record {i} of few"}) + "\n" for i in range(9)))
-    with pytest.raises(BadInput, match="9 records.*at least 60"):
+    with pytest.raises(BadInput, match="9 records that differ.*at least 60"):
         language.Language("tiny", text=str(tmp_path / "few.jsonl")).build(0, folder=tmp_path / "t")
 
 

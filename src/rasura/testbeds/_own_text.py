@@ -2,7 +2,7 @@
 
 Records are split at random: a fifth goes to the reference model (its first pieces are the held-out records), the rest
 are members or not by a coin, members with doses 1, 4, 16 and 32. Only the first piece of each record that fits a
-training row is used, so one record is one observation. The tokenizer is trained on all records of both sides alike,
+training row is used, so one record is one observation; a record whose first piece nearly equals another's is left out. The tokenizer is trained on all records of both sides alike,
 which a random split makes exchangeable.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.errors import BadInput
 from ..core.types import Sample, Samples
+from ..data.checks import without_near_duplicates
 from ._doses import assign_doses, match_twins
 
 DOSES: Mapping[int, float] = {4: 0.2, 16: 0.1, 32: 0.1}  # shares of the members; the others are seen once an epoch
@@ -37,13 +38,17 @@ class OwnCorpus:
 
 def own_corpus(samples: Samples, tokenizer: Any, length: int, member_fraction: float, seed: int) -> OwnCorpus:
     """Split and dose records. Raises BadInput when there are too few."""
+    first = Samples(replace(s, text=_pieces(s.text, tokenizer, length)[0], start=0, secret=None) for s in samples)
+    single = set(without_near_duplicates(first).ids)
+    samples = samples.where(lambda s: s.id in single)
     if len(samples) < LEAST:
-        raise BadInput(f"{len(samples)} records: a testbed on your own text needs at least {LEAST}")
+        raise BadInput(f"{len(samples)} records that differ: a testbed on your own text needs at least {LEAST}")
     order = np.random.default_rng([seed, 7]).permutation(len(samples))
     cut = int(REFERENCE_SHARE * len(samples))
     held, pool = samples.take(order[:cut]), samples.take(order[cut:])
     pieces = [_pieces(s.text, tokenizer, length) for s in held]
-    records = Samples(replace(s, text=_pieces(s.text, tokenizer, length)[0], start=0, secret=None) for s in pool)
+    begin = {s.id: s for s in first}
+    records = Samples(begin[s.id] for s in pool)
     counts = _counts(len(records), member_fraction)
     doses = assign_doses(records, counts, seed)
     plants = Samples(replace(s, repeats=d, family=s.family or "record") for s, d in zip(records, doses, strict=True))
