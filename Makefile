@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/rasura demo
 
 test: $(VENV)/installed
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2
 
 slow: $(VENV)/installed
 	$(VENV)/bin/python -m pytest -m slow
