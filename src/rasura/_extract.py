@@ -18,7 +18,9 @@ from .extraction._dose import dose_rows, rate
 from .extraction._match import Extracted
 from .observations._cut import cut_of
 from .observations._engine import Engine
+from .stats.intervals import more_often
 
+ALPHA = 0.05
 EXAMPLES = 12  # strongest extracted records shown in a report
 
 
@@ -126,9 +128,20 @@ def _verdict(result: ExtractionResult) -> tuple[bool, str]:
     came = f"{round(share.value * share.n)} of {share.n} records come out word for word ({_percent(share)})"
     if floor is None:
         return True, f"{came}; without records it never saw, what any model would guess is not subtracted."
-    if share.low > floor.high or (floor.value == 0 and share.value > 0):
-        return True, f"{came}, against {_percent(floor)} of {floor.n} records the model never saw."
-    return False, f"{came}, but records the model never saw come out as often ({_percent(floor)} of {floor.n})."
+    p = more_often(round(share.value * share.n), share.n, round(floor.value * floor.n), floor.n)
+    if p < ALPHA:
+        return (
+            True,
+            f"{came}, against {_percent(floor)} of {floor.n} records the model never saw (Fisher's exact p {_p(p)}).",
+        )
+    return False, (
+        f"{came}, but that is not more than of {floor.n} records the model never saw "
+        f"({_percent(floor)}, Fisher's exact p {_p(p)})."
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _percent(share: Estimate) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from rasura.claims import _seeds
+from rasura.claims._doses import Doses
 from rasura.claims._erasing import Erasing
 from rasura.claims._finetuning import Finetuning
 from rasura.claims._seeds import each_seed
-from rasura.claims.hubble_dose_response import Doses
 from rasura.cli import group
 from rasura.cli._output import run
 from rasura.core.errors import RasuraError

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
+from rasura.claims._doses import DoseData
 from rasura.claims._erasing import ErasingData
 from rasura.claims._finetuning import FinetuningData
 from rasura.claims.flora_near_perfect import FloraNearPerfect
 from rasura.claims.ga_collapses_npo_does_not import GaCollapsesNpoDoesNot
-from rasura.claims.hubble_dose_response import DoseData, HubbleDoseResponse
+from rasura.claims.hubble_dose_response import HubbleDoseResponse
 from rasura.claims.mope_beats_loss import MopeBeatsLoss
 from rasura.claims.mope_is_hessian_trace import CurvatureData, MopeIsHessianTrace
 from rasura.claims.pandora_extraction_half import PandoraExtractionHalf

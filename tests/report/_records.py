@@ -256,7 +256,9 @@ def verification(**changes: Any) -> Verification:
         **settings: Any,
     ) -> AttackRow:
         floor = settings.pop("floor", None)
-        return AttackRow(MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence, floor)
+        return AttackRow(
+            MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence, floor
+        )
 
     # shows that records were treated, not what they say: its own level is 1/2, also where the retrained model has 0.95
     rises = three(*(Estimate(v, v - 0.04, min(1.0, v + 0.04), 42, "share of records") for v in (0.5, 0.97, 0.95)))

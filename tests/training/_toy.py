@@ -10,6 +10,9 @@ from rasura.core.protocols import Loss
 class Toy:
     """y = W x + b with W (3, 4); ``loss(k)`` pulls it to a target drawn from k."""
 
+    def weights_changed(self) -> None:
+        """What a handle is told after training in place; a toy keeps no hash."""
+
     def __init__(self, dtype: torch.dtype = torch.float32, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.module = torch.nn.Linear(4, 3)

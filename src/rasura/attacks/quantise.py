@@ -95,7 +95,7 @@ class Quantise:
                     same += int((codes == rounded(old[name].to(weight.device), self.bits, self.group)[0]).sum())
                     shared += weight.numel()
                 weight.copy_(values)
-        model.__dict__.pop("_weights_fingerprint", None)
+        model.weights_changed()
         lines = [
             f"{100 * count / model.parameters:.1f} % of the parameters rounded",
             f"root mean square change {100 * (error / size) ** 0.5 if size else 0.0:.2f} % of that of the weights",

@@ -61,7 +61,10 @@ def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress
 
 
 def key_of(study: Any, seed: int) -> str:
-    """Where a seed's result is kept: by the study's settings, the code behind it, the testbed and the seed."""
+    """Where a seed's result is kept: by the study's settings, the code behind it, the testbed and the seed.
+
+    A study stands in a file of its own, so that neither the wording of a claim nor how studies are run takes part.
+    """
     code = [code_digest(module) for module in (type(study).__module__, *study.modules)]
     return f"claims/{type(study).__name__}/{digest([study, code, Language(study.size).key(seed)])}"
 

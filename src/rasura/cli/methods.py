@@ -31,7 +31,9 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
 
     if family is not None:
         registry.names(family)
-    chosen = [f for f in registry.FAMILIES if f == family or (family is None and f != "claims")]  # claims have a command
+    chosen = [
+        f for f in registry.FAMILIES if f == family or (family is None and f != "claims")
+    ]  # claims have a command
     found = [(f, n) for f in chosen for n in registry.names(f) if name in (None, n)]
     if not found:
         raise UnknownMethod(family or "known", name or "", {n for f in chosen for n in registry.names(f)})

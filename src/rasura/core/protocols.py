@@ -111,7 +111,11 @@ class Treatment(Protocol):
 
 @runtime_checkable
 class Attack(Protocol):
-    """Try to get erased content back."""
+    """Try to get erased content back.
+
+    An attacker who also holds the model from before the erasure takes it as the keyword ``before``. An attack that
+    shows something else than recovered records names what it shows where nothing is given away: ``floor``.
+    """
 
     access: ClassVar[Literal["black-box", "grey-box", "white-box"]]
 

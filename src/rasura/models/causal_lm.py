@@ -139,6 +139,10 @@ class CausalLM:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         return short_hash(backend.to_str() if backend is not None else sorted(self.tokenizer.get_vocab().items()))
 
+    def weights_changed(self) -> None:
+        """Tell the handle that its weights were changed in place: the next fingerprint is computed anew."""
+        self.__dict__.pop("_weights_fingerprint", None)
+
     @property
     def context(self) -> int:
         """Tokens the model can read at once."""

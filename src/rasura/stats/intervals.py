@@ -91,6 +91,20 @@ def proportion(successes: float, n: int, unit: str = "share", method: str = "wil
     return Estimate(successes / n, low, high, n, unit, level)
 
 
+def more_often(successes: int, n: int, other_successes: int, m: int) -> float:
+    """One-sided exact p value that the first share is not above the second (Fisher, "The design of experiments", 1935).
+
+    By hand: 3 of 3 against 0 of 3 is one of the C(6, 3) = 20 ways to place three successes.
+
+    >>> round(more_often(3, 3, 0, 3), 9)
+    0.05
+    """
+    from scipy.stats import fisher_exact
+
+    table = [[successes, n - successes], [other_successes, m - other_successes]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
 def rule_of_three(n: int, level: float = 0.95) -> float:
     """Upper bound on a rate after ``n`` trials without a single success; about 3/n at level .95.
 

@@ -26,6 +26,10 @@ class Planted:
     twins: Mapping[str, str] = field(default_factory=dict)  # member id -> id of its twin
 
     def like(self, samples: Samples) -> Samples:
-        """The twins of these members: same generator, same length, never seen."""
+        """The twins of these members, each once: same generator, nearly the same length, never seen.
+
+        Two members can share a twin, so there may be fewer of them.
+        """
         by_id = {s.id: s for s in self.nonmembers}
-        return Samples(by_id[self.twins[s.id]] for s in samples if self.twins.get(s.id) in by_id)
+        twins = dict.fromkeys(self.twins.get(s.id) for s in samples)
+        return Samples(by_id[twin] for twin in twins if twin in by_id)

@@ -132,7 +132,7 @@ def train(
     with pinned_threads(loop.threads), logged(run.accelerator, loop), progress("training", loop.steps) as advance:
         steps, stopped, kept = run.go(advance)
     model.module.zero_grad(set_to_none=True)
-    model.__dict__.pop("_weights_fingerprint", None)  # a cached hash of the weights as they were
+    model.weights_changed()
     return Transcript(steps, stopped, kept)
 
 
