@@ -54,8 +54,9 @@ def test_the_json_is_a_list_of_records():
     assert [from_json(json.dumps(body)) for body in bodies] == VERDICTS
 
 
-def test_only_claims_that_hold_speak_for_a_method():
-    assert backing(VERDICTS) == {"signals.mope": ["mope_is_hessian_trace"]}
+def test_only_claims_that_hold_speak_for_a_method_and_none_where_another_fails():
+    assert backing(VERDICTS[1:]) == {"signals.mope": ["mope_is_hessian_trace"]}
+    assert backing(VERDICTS) == {}
 
 
 def test_evidence_keeps_the_rest_and_drops_the_stale():
@@ -66,14 +67,14 @@ def test_evidence_keeps_the_rest_and_drops_the_stale():
         "signals.gone": {"source": "ghi", "conformance": True, "golden": [], "claims": []},
         "signals.zlib": {"source": "jkl", "conformance": False, "golden": [], "claims": ["mope_beats_loss"]},
     }
-    new = merged(old, VERDICTS)
+    new = merged(old, VERDICTS[1:])
     assert set(new) == {"signals.mope", "signals.loss"}
     assert new["signals.mope"] == old["signals.mope"] | {"claims": ["mope_is_hessian_trace"]}
     assert new["signals.loss"]["claims"] == [] and new["signals.loss"]["conformance"] is True
 
 
 def test_a_method_without_an_entry_gets_one(tmp_path):
-    path = write_evidence(VERDICTS, tmp_path / "evidence.json")
+    path = write_evidence(VERDICTS[1:], tmp_path / "evidence.json")
     assert json.loads(path.read_text()) == {
         "signals.mope": {
             "source": source_hash("signals", "mope"),
@@ -83,7 +84,7 @@ def test_a_method_without_an_entry_gets_one(tmp_path):
         }
     }
     with pytest.raises(BadInput, match="checkout"):
-        write_evidence(VERDICTS, tmp_path / "nowhere" / "evidence.json")
+        write_evidence(VERDICTS[1:], tmp_path / "nowhere" / "evidence.json")
 
 
 @pytest.mark.parametrize("name", registry.names("claims"))

@@ -12,16 +12,23 @@ from ..core import registry
 from ..core.errors import BadInput
 from ..core.records import Verdict
 from ..core.status import EVIDENCE, source_hash
-from ._decide import HOLDS
+from ._decide import FAILS, HOLDS
 
 
 def backing(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
-    """Claims that hold, by the method they are evidence for ("signals.mope")."""
+    """Claims that hold, by the method they are evidence for ("metrics.loss_gap").
+
+    A method about which another claim fails here is left out: it is not reproduced while part of its promise is not.
+    """
     found: dict[str, list[str]] = {}
+    failing: set[str] = set()
     for verdict in verdicts:
-        for method in registry.get("claims", verdict.claim).about if verdict.outcome == HOLDS else ():
+        about = registry.get("claims", verdict.claim).about
+        if verdict.outcome == FAILS:
+            failing.update(about)
+        for method in about if verdict.outcome == HOLDS else ():
             found.setdefault(method, []).append(verdict.claim)
-    return {method: sorted(claims) for method, claims in found.items()}
+    return {method: sorted(claims) for method, claims in found.items() if method not in failing}
 
 
 def merged(old: Mapping[str, Mapping[str, Any]], verdicts: Iterable[Verdict]) -> dict[str, dict[str, Any]]:

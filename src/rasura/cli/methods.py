@@ -17,9 +17,9 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     """List every method with its computed status, or one method with its settings.
 
     \b
-    implemented  every conformance test of its family passed
-    matched      and a golden file agrees with its authors' numbers
-    reproduced   and a claim about it holds here
+    implemented      every conformance test of its family passed
+    matched          and a golden file agrees with its authors' numbers
+    ..., reproduced  and a claim about it holds here, and none about it fails
     """
 
     from rasura.core import registry

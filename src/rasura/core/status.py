@@ -1,9 +1,9 @@
 """A method's status, computed from evidence and never declared.
 
-    unproven      no evidence for the file as it stands
-    implemented   every conformance test of its family passed
-    matched       and a golden file agrees with the authors' own numbers
-    reproduced    and a claim about it holds here
+    unproven               no evidence for the file as it stands
+    implemented            every conformance test of its family passed
+    matched                and a golden file agrees with the authors' own numbers
+    ..., reproduced        and a claim about it holds here, and none about it fails
 
 Evidence is written by the test run (``make evidence``) with a hash of the method's source; once the file changes,
 the evidence no longer speaks for it and the status falls back to unproven.
@@ -20,17 +20,14 @@ from typing import Any
 from . import registry
 
 EVIDENCE = Path(__file__).parent.parent / "evidence.json"
-ORDER = ("unproven", "implemented", "matched", "reproduced")
 
 
 def status(family: str, name: str) -> str:
-    """One of ``ORDER``."""
+    """"unproven", "implemented" or "matched", the latter two followed by ", reproduced" where a claim holds."""
     entry = evidence().get(f"{family}.{name}", {})
     if not entry.get("conformance") or entry.get("source") != source_hash(family, name):
         return "unproven"
-    if not entry.get("golden"):
-        return "reproduced" if entry.get("claims") else "implemented"
-    return "reproduced" if entry.get("claims") else "matched"
+    return ("matched" if entry.get("golden") else "implemented") + (", reproduced" if entry.get("claims") else "")
 
 
 @cache
