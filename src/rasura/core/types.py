@@ -141,7 +141,8 @@ class Estimate:
     def __str__(self) -> str:
         if not self.known:
             return self.note or "not available"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] (n={self.n})"
+        value, low, high = (round(x, 3) + 0.0 for x in (self.value, self.low, self.high))  # + 0.0: no minus zero
+        return f"{value:.3f} [{low:.3f}, {high:.3f}] (n={self.n})"
 
 
 @dataclass(frozen=True)
