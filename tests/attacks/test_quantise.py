@@ -54,7 +54,7 @@ def test_no_value_moves_more_than_half_a_level():
 def test_linear_layers_are_rounded_and_nothing_else(build):
     """Compared by hand with a copy: 2^4 - 1 levels in every linear weight, all other parameters bit for bit."""
     model, copy = build(), build()
-    Quantise(bits=4)._round(copy, None)
+    Quantise()._round(copy, None, 4)
     head = copy.base.get_output_embeddings().weight
     linear = {
         f"{n}.weight" for n, m in copy.base.named_modules() if isinstance(m, torch.nn.Linear) and m.weight is not head
@@ -73,16 +73,16 @@ def test_layers_stored_the_other_way_round_have_one_scale_an_output():
     config = GPT2Config(vocab_size=512, n_embd=32, n_layer=1, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0)
     model = CausalLM(GPT2LMHeadModel(config), _tiny.tokenizer())
     copy = model.clone()
-    Quantise(bits=4)._round(copy, None)
+    Quantise()._round(copy, None, 4)
     for old, new in ((m.base.transformer.h[0].mlp.c_fc.weight for m in pair) for pair in [(model, copy)]):
         assert torch.equal(new.T, rounded(old.T, 4)[1])
 
 
 def test_eight_bits_keep_what_is_memorised(planted):
     request = Request(planted.forget, Samples())
-    found = Quantise(bits=8).attack(planted.models["target"], request, Budget())
+    found = Quantise(bits=(8,)).attack(planted.models["target"], request, Budget())
     assert np.mean(found.score) >= 0.75
-    coarse = Quantise(bits=2).attack(planted.models["target"], request, Budget())
+    coarse = Quantise(bits=(2,)).attack(planted.models["target"], request, Budget())
     assert np.mean(coarse.score) < np.mean(found.score)
 
 
@@ -99,7 +99,7 @@ def test_codes_are_compared_with_the_model_before():
     assert share[0] > 99.9 and share[1] < 50
 
 
-@pytest.mark.parametrize("settings", [{"bits": 1}, {"bits": 16}, {"group": -1}])
+@pytest.mark.parametrize("settings", [{"bits": (1,)}, {"bits": (16, 4)}, {"bits": ()}, {"group": -1}])
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(BadInput, match="quantise"):
         Quantise(**settings)

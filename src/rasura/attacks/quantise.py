@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ..core.errors import BadInput
 from ..core.registry import method
 from ..core.types import Budget, Recovered, Request
@@ -40,9 +42,10 @@ def rounded(weight: torch.Tensor, bits: int, group: int = 0) -> tuple[torch.Tens
 @method(paper="arXiv:2410.16454")
 @dataclass(frozen=True)
 class Quantise:
-    """Forget records that come out word for word once the weights are rounded to ``bits`` bits.
+    """Forget records that come out word for word once the weights are rounded to 8 or 4 bits.
 
-    Every linear layer but the output matrix is rounded to the nearest of 2^bits - 1 levels (see ``rounded``), with one
+    Each width of ``bits`` is tried by itself, and a record counts if any of them brings it back; evidence says which.
+    Every linear layer but the output matrix is rounded to the nearest of 2^bits - 1 levels (see ``rounded``; bits one of ``bits``), with one
     scale an output channel (``group`` 0) or for every ``group`` inputs; embeddings, norms and biases stay as they are. An
     erasure that moves weights less than a level apart is undone by that, without data and without training.
 
@@ -58,28 +61,30 @@ class Quantise:
     By hand: as in ``rounded``.
     """
 
-    bits: int = 4
+    bits: tuple[int, ...] = (8, 4)
     group: int = 0
 
     access: ClassVar[str] = "white-box"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8 or self.group < 0:
+        if not self.bits or not all(2 <= width <= 8 for width in self.bits) or self.group < 0:
             raise BadInput(
                 f"quantise: bits is {self.bits} and group {self.group}; expected 2 to 8 bits and a group of 0 or more"
             )
 
     def attack(self, model: Any, request: Request, budget: Budget, *, seed: int = 0, before: Any = None) -> Recovered:
-        """Round a copy and see what it says. One query a forget record; nothing is drawn, so ``seed`` has no effect."""
-        within(budget.queries, len(request.forget))
-        quantised = model.clone()
-        lines = self._round(quantised, before)
-        score = recovered(observed(quantised, request.forget))
-        return Recovered(
-            score, (share_line(f"at {self.bits} bits", score), *lines), Budget(queries=len(request.forget))
-        )
+        """Round copies and see what they say. A query a forget record and width; ``seed`` has no effect: nothing is drawn."""
+        queries = len(self.bits) * len(request.forget)
+        within(budget.queries, queries)
+        scores, lines = [], []
+        for width in self.bits:
+            quantised = model.clone()
+            told = self._round(quantised, before, width)
+            scores.append(recovered(observed(quantised, request.forget)))
+            lines += [share_line(f"at {width} bits", scores[-1]), *told]
+        return Recovered(np.max(scores, axis=0), tuple(lines), Budget(queries=queries))
 
-    def _round(self, model: Any, before: Any) -> list[str]:
+    def _round(self, model: Any, before: Any, bits: int) -> list[str]:
         """Round in place; lines of evidence."""
         import torch
 
@@ -88,11 +93,11 @@ class Quantise:
         count, error, size, same, shared = 0, 0.0, 0.0, 0, 0
         with torch.no_grad():
             for name, weight in weights:
-                codes, values = rounded(weight, self.bits, self.group)
+                codes, values = rounded(weight, bits, self.group)
                 count, size = count + weight.numel(), size + float(weight.double().square().sum())
                 error += float((weight.double() - values.double()).square().sum())
                 if name in old and old[name].shape == weight.shape:
-                    same += int((codes == rounded(old[name].to(weight.device), self.bits, self.group)[0]).sum())
+                    same += int((codes == rounded(old[name].to(weight.device), bits, self.group)[0]).sum())
                     shared += weight.numel()
                 weight.copy_(values)
         model.weights_changed()

@@ -97,9 +97,14 @@ def words(e: Estimate) -> str:
 
 
 def number(x: float) -> str:
-    """At most three significant digits, and no more than three decimals beside 1.
+    """Three significant digits, and as many as it takes where they would round to 1 what is less than 1.
 
     >>> number(0.5), number(0.9994), number(-0.00001234), number(20.0), number(0.0)
     ('0.5', '0.999', '-1.23e-05', '20', '0')
+    >>> number(0.99987), number(0.9999987), number(1.0)
+    ('0.9999', '0.999999', '1')
     """
-    return f"{x:.3g}"
+    digits = 3
+    while x < 1 and float(f"{x:.{digits}g}") == 1 and digits < 15:
+        digits += 1
+    return f"{x:.{digits}g}"

@@ -63,7 +63,7 @@ def _section(v: Verdict) -> str:
     ]
     lines = "\n".join(f"- {name}: {said}" for name, said in facts)
     table = f"\n{markdown_table(v.table)}" if v.table else ""
-    return f'\n<a id="{v.claim}"></a>\n\n## {v.claim}\n\n{summary}\n\n{lines}\n{table}\n{text.strip()}\n'
+    return f"## {v.claim}\n\n{summary}\n\n{lines}\n{table}\n{text.strip()}\n"
 
 
 def _paper(cls: type) -> str:

@@ -8,12 +8,15 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = "rasura"
+PACKAGE, VOCABULARY = "rasura", "core"
 
 
 @cache
 def code_digest(module: str) -> str:
-    """Hash of the code of a module of this package and of all modules of this package it imports, directly or not."""
+    """Hash of the code of a module and of all modules of this package it imports, directly or not, ``core`` left out.
+
+    ``core`` is the vocabulary and holds no mathematics: a new word in it does not make a number another number.
+    """
     known: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -29,7 +32,7 @@ def _file(name: str) -> Path | None:
     """The file of a module; None for anything else (a name inside a module, another package, a folder)."""
     head, *rest = name.split(".")
     path = ROOT.joinpath(*rest).with_suffix(".py")
-    return path if head == PACKAGE and rest and path.is_file() else None
+    return path if head == PACKAGE and rest and rest[0] != VOCABULARY and path.is_file() else None
 
 
 @cache

@@ -32,7 +32,7 @@ class FloraNearPerfect:
     seeds, thresholds within a seed. Both bounds frozen before the run; the learning rate was chosen in an earlier one.
 
     Source: Wang, Wang, Li and Neel, "Pandora's White-Box: precise training data detection and extraction in large
-    language models", 2024 (FLoRa). Deviation: they fine-tune models of 1 B parameters and more on 2000 texts.
+    language models", 2024 (FLoRa). Deviation: the authors' script fine-tunes Pythia-1B on 2000 records.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -61,7 +61,7 @@ class FloraNearPerfect:
         return verdict(
             type(self).name,
             parts,
-            theirs="near-perfect membership inference on fine-tuned Pythia and Llama models (2000 texts, 3 epochs)",
+            theirs="near-perfect membership inference on fine-tuned models (the authors' script: Pythia-1B, 2000 records, 3 epochs)",
             found=f"The plain loss of the fine-tuned model finds {words(plain)} of the members at the same false positives.",
             table=self._table(seeds),
         )

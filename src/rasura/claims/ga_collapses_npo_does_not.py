@@ -66,7 +66,7 @@ class GaCollapsesNpoDoesNot:
         return verdict(
             type(self).name,
             parts,
-            theirs="the progression toward collapse is exponentially slower than gradient ascent's; utility is kept on TOFU",
+            theirs="the progression toward collapse is exponentially slower than gradient ascent's; a better balance with utility on TOFU",
             found=f"NPO's own rise at that point is {own} nats a token on text nobody trained on.",
             table=self._table(ascent, preference),
         )

@@ -29,10 +29,12 @@ class HubbleDoseResponse:
     against twins of their own family, never seen, by the plain loss; families and seeds pooled by their members.
     Extraction: the secret, else the second half, word for word. The trend is Spearman's correlation of AUC(d) with
     log2 d over the doses, with a percentile interval over records drawn again within dose, family and seed
-    (``resamples`` draws) or over seeds, whichever is wider. Thresholds frozen before the run.
+    (``resamples`` draws) or over seeds, whichever is wider. Thresholds frozen before the run. Three seeds of the `small`
+    testbed have 72 records at the highest dose: all of them in order is .95 at the lower end, and nothing less would do.
 
     Source: Wei, Godbole, Khan, Wang, Zhu, Flemings, Kashyap, Gummadi, Neiswanger and Jia, "Hubble: a model suite to
-    advance the study of LLM memorization", 2025. Deviation: theirs are 1 and 8 B parameters, doses 1 to 256.
+    advance the study of LLM memorization", 2025. Deviation: theirs are models of 1 and 8 B parameters
+    trained on 100 and 500 B tokens.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -67,7 +69,7 @@ class HubbleDoseResponse:
         return verdict(
             type(self).name,
             parts,
-            theirs="memorisation of randomly inserted texts rises with their number of copies, in all three domains",
+            theirs="how often a text occurs, relative to the size of the corpus, determines whether it is memorised (1 and 8 B parameters)",
             found=f"Of records never seen, {words(taken[0])} come out word for word.",
             table=_table(seeds, doses, aucs, taken),
         )
@@ -111,11 +113,14 @@ def _again(data: DoseData, rng: np.random.Generator) -> DoseData:
 def _table(
     seeds: Sequence[DoseData], doses: Sequence[int], aucs: dict[int, Estimate], taken: dict[int, Estimate]
 ) -> list[tuple[str, ...]]:
-    rows = [("copies an epoch", "records", "AUC of the loss", "AUC, passages alone", "extracted word for word")]
-    rows.append(("0", str(taken[0].n), "", "", words(taken[0])))
-    for d in doses:
-        passages = pooled_auc([_sides(_only(data, "passage"), d) for data in seeds])
-        rows.append((str(d), str(taken[d].n), words(aucs[d]), words(passages), words(taken[d])))
+    alone = [_only(data, "passage") for data in seeds]
+    rows = [
+        ("copies an epoch", "records", "AUC of the loss", "passages alone", "extracted word for word", "passages alone")
+    ]
+    for d in (0, *doses):
+        auc = (words(aucs[d]), words(pooled_auc([_sides(data, d) for data in alone]))) if d else ("", "")
+        passages = share([data.extracted[data.dose == d] for data in alone])
+        rows.append((str(d), str(taken[d].n), *auc, words(taken[d]), words(passages)))
     return rows
 
 

@@ -55,7 +55,7 @@ class MopeBeatsLoss:
         return verdict(
             type(self).name,
             (Inequality("AUC of MoPe minus AUC of the loss", gain, ">=", self.gain_at_least),),
-            theirs="more effective than existing loss-based attacks on Pythia models from 70 M to 12 B parameters",
+            theirs="more effective than existing loss-based attacks, language models from 70 M to 12 B parameters",
             found=(
                 f"Sigma {number(self.study.sigmas[chosen])} was chosen on held-out background; even the best of the sigmas in "
                 f"hindsight ({number(best)}) gains {words(every[best])}."

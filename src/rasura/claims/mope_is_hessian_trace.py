@@ -64,7 +64,7 @@ class MopeIsHessianTrace:
             type(self).name,
             parts,
             theirs="the statistic approximates the trace of the Hessian, in theory and in practice",
-            found=self._found(quadratic, differences, traces, mope),
+            found=f"{self._found(quadratic, differences, traces, mope)} {_by_dose(seeds)}",
             table=self._table(seeds, excess, quadratic, differences),
         )
 
@@ -99,6 +99,17 @@ class MopeIsHessianTrace:
             beside = f"MoPe {number(float(np.nanmean(mope[mine])))} nats a token"
             rows.append((f"mean trace of the Hessian, {d} copies an epoch", number(float(traces[mine].mean())), beside))
         return rows
+
+
+def _by_dose(seeds: Sequence[CurvatureData]) -> str:
+    """Where the trace is largest, and what that means for a signal that takes it for membership."""
+    dose, mope = (np.concatenate([getattr(d, name) for d in seeds]) for name in ("dose", "mope"))
+    means = {int(d): float(np.nanmean(mope[dose == d])) for d in np.unique(dose)}
+    most, peak = max(means), max(means, key=lambda d: means[d])
+    return (
+        f"Mean MoPe is largest for texts seen {peak} times an epoch ({number(means[peak])}); it is {number(means[most])} for those "
+        f"seen {most} times and {number(means[min(means)])} for those seen {min(means)} times."
+    )
 
 
 def _size(e: Estimate) -> Estimate:

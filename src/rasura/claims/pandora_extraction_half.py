@@ -31,7 +31,7 @@ class PandoraExtractionHalf:
 
     Source: Wang, Wang, Li and Neel, "Pandora's White-Box: precise training data detection and extraction in large
     language models", 2024. Deviations: prompts of half a text instead of 50 tokens; texts of some 46 tokens; a model
-    1500 times smaller.
+    1500 times smaller than the Pythia-1B of the authors' script.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -57,7 +57,7 @@ class PandoraExtractionHalf:
         return verdict(
             type(self).name,
             (part,),
-            theirs="over 50 % of the fine-tuning set after 3 epochs (models of 1 B parameters and more)",
+            theirs="over 50 % of the fine-tuning set (the authors' script: Pythia-1B, 2000 records, 3 epochs)",
             found=self._found(seeds),
             table=_table(seeds),
         )

@@ -23,7 +23,7 @@ EVIDENCE = Path(__file__).parent.parent / "evidence.json"
 
 
 def status(family: str, name: str) -> str:
-    """"unproven", "implemented" or "matched", the latter two followed by ", reproduced" where a claim holds."""
+    """ "unproven", "implemented" or "matched", the latter two followed by ", reproduced" where a claim holds."""
     entry = evidence().get(f"{family}.{name}", {})
     if not entry.get("conformance") or entry.get("source") != source_hash(family, name):
         return "unproven"
