@@ -66,3 +66,30 @@ def test_the_map_in_the_readme_names_every_folder():
     text = (ROOT / "README.md").read_text()
     for folder in sorted(p for p in (ROOT / "src" / "rasura").iterdir() if p.is_dir() and not p.name.startswith("_")):
         assert f"{folder.name}/" in text, f"the map of the house lacks {folder.name}/"
+
+
+def test_the_loop_of_the_readme_runs_as_written(planted, tmp_path, monkeypatch, capsys):
+    """Its five commands, word for word but for the prompt length: the small records are shorter than 50 tokens."""
+    from rasura.cli import main
+    from rasura.data.writers import write_samples
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RASURA_CACHE", str(tmp_path / "cache"))
+    for name, role in (("MODEL", "target"), ("BASE", "reference"), ("RETRAINED", "retrained")):
+        planted.models[role].save(name)
+    files = {"train": "members", "heldout": "nonmembers", "forget": "forget", "retain": "retain"}
+    for name, part in files.items():
+        write_samples(getattr(planted, part), Path(f"{name}.jsonl"))
+    loop = [line for page, line in documented() if page == "README.md" and "MODEL" in line] + ["rasura report runs/a"]
+    assert [shlex.split(line)[1] for line in loop] == ["audit", "extract", "erase", "verify", "report"]
+    for line in loop:
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(line.replace("--prefix-tokens 50", "--prefix-tokens 12"))[1:])
+        assert ended.value.code == 0, capsys.readouterr().err
+    assert {p.name for p in Path("runs/a").iterdir()} == {
+        "audit.json",
+        "extraction.json",
+        "verification.json",
+        "report.html",
+    }
+    assert (tmp_path / "erased" / "model.safetensors").is_file() and (tmp_path / "erased" / "erasure.json").is_file()
