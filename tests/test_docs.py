@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +97,40 @@ def test_the_loop_of_the_readme_runs_as_written(planted, tmp_path, monkeypatch, 
         "report.html",
     }
     assert (tmp_path / "erased" / "model.safetensors").is_file() and (tmp_path / "erased" / "erasure.json").is_file()
+
+
+def test_the_signal_in_the_readme_is_one_new_file_and_passes_conformance(planted, tmp_path):
+    """In a copy of the tree: the file alone makes it a method, an option of the command line, and a case of the suite."""
+    code = re.search(
+        r"`src/rasura/signals/log_rank\.py`:\n\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S
+    )
+    assert code is not None
+    for part in ("src", "tests"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "src" / "rasura" / "signals" / "log_rank.py").write_text(code.group(1))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        return done.stdout
+
+    assert "log_rank" in run("rasura", "methods", "--family", "signals")
+    suite = (
+        "tests/conformance/test_signals.py",
+        "tests/test_imports.py",
+        "tests/test_house.py",
+        "src/rasura/signals/log_rank.py",
+    )
+    told = run(
+        "pytest",
+        *suite,
+        "-k",
+        "log_rank",
+        "-o",
+        "addopts=--doctest-modules --import-mode=importlib -p no:cacheprovider",
+    )
+    assert int(re.search(r"(\d+) passed", told).group(1)) >= 10

@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
-import pkgutil
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -131,13 +129,3 @@ def _the_method(module: ModuleType) -> type:
     if len(marked) != 1:
         raise BadMethod(f"{module.__name__} must define exactly one @method class, found {len(marked)}")
     return marked[0]
-
-
-def loaded_modules() -> list[str]:
-    """Names of rasura modules imported so far (for tests of laziness)."""
-    return sorted(name for name in sys.modules if name.startswith("rasura."))
-
-
-def iter_package(package: ModuleType) -> list[str]:
-    """Module names directly inside a package, for house tests."""
-    return [info.name for info in pkgutil.iter_modules(package.__path__)]

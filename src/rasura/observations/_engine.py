@@ -8,7 +8,6 @@ sample that does not fit alone becomes a blank row with its reason.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -131,11 +130,6 @@ class Engine:
         middle = len(samples) // 2
         halves = samples.take(range(middle)), samples.take(range(middle, len(samples)))
         return _store.concatenate([self._measure(observation, model, half) for half in halves])
-
-
-def rows_of(data: Any) -> int:
-    """How many samples a ``Data`` holds."""
-    return len(getattr(data, dataclasses.fields(data)[0].name))
 
 
 @contextmanager
