@@ -1,13 +1,17 @@
-# make demo   the whole loop on a testbed, ending in a report
-# make test   the test suite
+# make demo          the whole loop on a language model, ending in a report
+# make demo-images   the same on a text-to-image model
+# make test          the test suite
 VENV ?= .venv
 PYTHON ?= python3
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test slow lint fix docs evidence claims bench wheel clean
+.PHONY: demo demo-images test slow lint fix docs evidence claims bench wheel clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/rasura demo
+
+demo-images: $(VENV)/installed
+	$(VENV)/bin/rasura demo --images
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest -n 2
@@ -44,5 +48,5 @@ clean:
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
-	$(PIP) -e '.[test]'
+	$(PIP) -e '.[images,test]'
 	touch $@

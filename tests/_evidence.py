@@ -21,6 +21,19 @@ CONFORMANCE = {
     "test_attacks": ("attacks",),
     "test_erasers": ("erasers.objectives", "erasers.selections"),
     "test_testbeds": ("testbeds",),
+    "test_guards": ("guards",),
+    "test_image_signals": ("signals",),
+    "test_image_extraction": ("extraction",),
+    "test_image_metrics": ("metrics",),
+    "test_image_attacks": ("attacks",),
+    "test_image_erasers": (
+        "erasers.objectives",
+        "erasers.selections",
+        "erasers.edits",
+        "erasers.pruning",
+        "erasers.adapters",
+    ),
+    "test_image_testbeds": ("testbeds",),
 }
 
 

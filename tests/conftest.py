@@ -24,6 +24,14 @@ def planted():
     return _tiny.planted()
 
 
+@pytest.fixture(scope="session")
+def planted_images():
+    """Text-to-image models with a planted concept and planted pictures (see tests/_tiny_images.py)."""
+    import _tiny_images
+
+    return _tiny_images.planted()
+
+
 @pytest.fixture
 def neox():
     """A small untrained GPT-NeoX handle of one's own."""

@@ -13,18 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from ._cards import model_cards, population, run_card, unproven, used
-from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible
+from ._cards import model_cards, notes, population, run_card, unproven, used
+from ._guided import unguided
+from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible, same_kind
 from .core import registry
 from .core.errors import BadInput
-from .core.records import Audit, BlindBaseline, DoseRow, SignalResult, Skipped
+from .core.records import Audit, BlindBaseline, DoseRow, Explanation, SignalResult, Skipped
 from .core.types import Ask, Estimate, Samples
 from .data.checks import check_disjoint
+from .data.masking import mask
+from .data.pictures import pixels
 from .observations._engine import Engine
 from .stats import blind, calibration, multiplicity, roc
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05)
 ALPHA = 0.05  # family-wise, after Holm's correction
+EXPLAINED = 8  # records whose words are shown
+BLIND_SIDE = 16  # pixels: what the blind baseline sees of a picture
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,14 @@ def audit(
     sides = [as_samples(members, "members", 2), as_samples(nonmembers, "nonmembers", 2)]
     check_disjoint(*sides)
     sides = [_fitting(models, side, truncate) for side in sides]
-    run, skipped = possible(choose("signals", signals), models, asked_for=named(signals))
+    kind = same_kind(models)
+    run, skipped = possible(choose("signals", signals, kind), models, asked_for=named(signals))
     check_vocabulary(run, models)
-    asks = [ask for signal in run for ask in signal.needs().values()]
     everyone = Samples([*sides[0], *sides[1]])
+    if kind == "images":
+        run, more = _guidable(run, models, everyone, engine, asked_for=named(signals))
+        skipped += more
+    asks = [ask for signal in run for ask in signal.needs().values()]
     observed = engine.observe_all(asks, models, everyone)
     scored: dict[Any, Scores] = {}
     for signal in run:
@@ -82,9 +91,42 @@ def audit(
         blind=baseline,
         signals=tuple(results),
         skipped=tuple(skipped),
-        warnings=_warnings(results, baseline, sides),
+        warnings=(*notes(models), *_warnings(results, baseline, sides)),
         run=run_card("rasura audit", seed),
+        explanations=tuple(
+            e for signal in scored for e in _explanations(signal, scored[signal], models, sides[0], engine)
+        ),
     )
+
+
+def _guidable(
+    run: Sequence[Any], models: Mapping[str, Any], samples: Samples, engine: Engine, asked_for: bool
+) -> tuple[list[Any], list[Skipped]]:
+    """Signals that read guidance are left out where the model was never trained without captions."""
+    guided = [signal for signal in run if getattr(signal, "needs_unconditional", False)]
+    why = unguided(models, samples, engine) if guided else ""
+    if why and asked_for:
+        raise BadInput(f"{registry.name_of(guided[0])}: {why}")
+    return [s for s in run if not (why and s in guided)], [Skipped(registry.name_of(s), why) for s in guided if why]
+
+
+def _explanations(
+    signal: Any, scores: Scores, models: Mapping[str, Any], members: Samples, engine: Engine
+) -> list[Explanation]:
+    """For a signal that can say so, which words its highest scores come from; words are masked as all personal data."""
+    if not hasattr(signal, "explains") or not np.isfinite(scores.members).any():
+        return []
+    order = np.argsort(-np.nan_to_num(scores.members, nan=-np.inf), kind="stable")[:EXPLAINED]
+    top = members.take(i for i in order if np.isfinite(scores.members[i]))
+    data = engine.observe(signal.explains(), models, top)
+    found = []
+    for i, sample in enumerate(top):
+        pairs = data.pairs(i)
+        whole = sum(weight for _, weight in pairs) or 1.0
+        words = tuple(mask(word) for word, _ in pairs)
+        score = float(scores.members[order[i]])
+        found.append(Explanation(sample.id, registry.name_of(signal), score, words, tuple(w / whole for _, w in pairs)))
+    return found
 
 
 def _fitting(models: Mapping[str, Any], samples: Samples, truncate: bool) -> Samples:
@@ -99,8 +141,15 @@ def _scores(signal: Any, observed: Mapping[Ask, Any], members: int) -> Scores:
 
 
 def _blind(members: Samples, nonmembers: Samples, seed: int) -> BlindBaseline:
-    found = blind.blind_baseline(members.texts, nonmembers.texts, seed=seed)
+    found = blind.blind_baseline(members.texts, nonmembers.texts, seed=seed, pixels=_pixels(members, nonmembers))
     return BlindBaseline(found.auc, found.separates, dict(found.per_feature_set), found.note)
+
+
+def _pixels(*sides: Samples) -> tuple[np.ndarray, ...] | None:
+    """Small versions of all pictures, one row a record; None unless every record has one."""
+    if not all(s.picture for side in sides for s in side):
+        return None
+    return tuple(np.stack([pixels(s, BLIND_SIDE).ravel() for s in side]) for side in sides)
 
 
 def _results(scored: Mapping[Any, Scores], members: Samples, seed: int) -> list[SignalResult]:

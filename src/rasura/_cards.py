@@ -15,7 +15,18 @@ from .core.records import MethodUsed, ModelCard, Population, Run
 from .core.status import status
 from .core.types import Samples, plain
 
-PACKAGES = ("rasura", "torch", "transformers", "tokenizers", "peft", "accelerate", "numpy", "scipy", "scikit-learn")
+PACKAGES = (
+    "rasura",
+    "torch",
+    "transformers",
+    "diffusers",
+    "tokenizers",
+    "peft",
+    "accelerate",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+)
 
 
 def model_card(role: str, model: Any) -> ModelCard:
@@ -25,13 +36,19 @@ def model_card(role: str, model: Any) -> ModelCard:
         name=model.name,
         fingerprint=model.fingerprint,
         parameters=model.parameters,
-        architecture=type(model.base).__name__,
+        architecture=model.architecture,
         treatments=model.treatments,
+        modality=model.modality,
     )
 
 
 def model_cards(models: Mapping[str, Any]) -> tuple[ModelCard, ...]:
     return tuple(model_card(role, model) for role, model in models.items())
+
+
+def notes(models: Mapping[str, Any]) -> list[str]:
+    """Warnings the models themselves bring, each once."""
+    return list(dict.fromkeys(line for model in models.values() for line in model.notes))
 
 
 def population(name: str, samples: Samples, reasons: Sequence[str] = ()) -> Population:

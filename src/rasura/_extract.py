@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ._cards import model_cards, population, run_card, unproven, used
+from ._cards import model_cards, notes, population, run_card, unproven, used
 from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible
+from ._pictures import strips
 from .core.errors import BadInput
 from .core.records import DoseRow, Example, Extraction, ExtractionResult
 from .core.types import Ask, Estimate, Sample, Samples
@@ -48,7 +49,7 @@ def extract(
     if nonmembers is not None:
         sides["nonmembers"] = as_samples(nonmembers, "nonmembers")
     sides = {name: models["target"].fit(side, truncate=truncate) for name, side in sides.items()}
-    chosen = [_with_prefix(m, prefix_tokens) for m in choose("extraction", methods)]
+    chosen = [_with_prefix(m, prefix_tokens) for m in choose("extraction", methods, models["target"].modality)]
     run, skipped = possible(chosen, models, asked_for=named(methods))
     check_vocabulary(run, models)
     found = {name: _extracted(run, models, side, engine) for name, side in sides.items()}
@@ -56,7 +57,8 @@ def extract(
         raise BadInput("extract: no record leaves anything to extract; use a shorter --prefix-tokens or longer records")
     results = tuple(_result(m, found, sides) for m in run)
     words = next((m for m in run if getattr(m, "word_for_word", False)), run[0])
-    leaks, verdict = _verdict(next(r for m, r in zip(run, results, strict=True) if m is words))
+    came_out = getattr(words, "came_out", "come out word for word")
+    leaks, verdict = _verdict(next(r for m, r in zip(run, results, strict=True) if m is words), came_out)
     return Extraction(
         verdict=verdict,
         leaks=leaks,
@@ -65,8 +67,11 @@ def extract(
         results=results,
         examples=_examples(models["target"], sides["records"], found["records"][words], words, reveal),
         skipped=tuple(skipped),
-        warnings=_warnings(results),
+        warnings=(*notes(models), *_warnings(results)),
         run=run_card("rasura extract", 0),
+        grids=strips(models, sides["records"], found["records"][words], words, engine, reveal)
+        if models["target"].modality == "images"
+        else (),
     )
 
 
@@ -120,12 +125,12 @@ def _families(found: Extracted, side: Samples) -> tuple[DoseRow, ...]:
     return tuple(rows) if len(rows) > 1 else ()
 
 
-def _verdict(result: ExtractionResult) -> tuple[bool, str]:
+def _verdict(result: ExtractionResult, came_out: str) -> tuple[bool, str]:
     share, floor = result.rate, result.floor
     if not share.value > 0:
         bound = f"at most {share.high:.1%} of such records (95 % interval)"
-        return False, f"None of {share.n} records came out word for word; {bound} would."
-    came = f"{round(share.value * share.n)} of {share.n} records come out word for word ({_percent(share)})"
+        return False, f"None of {share.n} records {came_out}; {bound} would."
+    came = f"{round(share.value * share.n)} of {share.n} records {came_out} ({_percent(share)})"
     if floor is None:
         return True, f"{came}; without records it never saw, what any model would guess is not subtracted."
     p = more_often(round(share.value * share.n), share.n, round(floor.value * floor.n), floor.n)
@@ -156,6 +161,11 @@ def _examples(model: Any, side: Samples, found: Extracted, method: Any, reveal: 
 
 
 def _example(model: Any, sample: Sample, found: Extracted, i: int, method: Any, reveal: bool) -> Example:
+    if model.modality == "images":
+        text = mask(sample.text)
+        return Example(
+            sample.id, sample.family, sample.repeats, text, "a picture", np.nan, 0, sample.text if reveal else ""
+        )
     encoded = model.encode(sample)
     cut = encoded.first + int(cut_of(encoded, getattr(method, "prefix_tokens", 0)))
     decode = lambda ids: model.tokenizer.decode(ids.tolist(), skip_special_tokens=True)  # noqa: E731

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .core import registry
-from .core.errors import BadInput, NeedsRole
+from .core.errors import BadInput, NeedsRole, WrongModality
 from .core.records import Skipped
 from .core.types import Ask, Samples
 
@@ -15,10 +15,20 @@ from .core.types import Ask, Samples
 def as_model(model: Any) -> Any:
     """A handle: the argument itself, or loaded from a path or hub id."""
     if isinstance(model, (str, Path)):
-        from .models.causal_lm import CausalLM
+        from .models.loading import load
 
-        return CausalLM.load(str(model))
+        return load(str(model))
     return model
+
+
+def same_kind(models: Mapping[str, Any]) -> str:
+    """The kind of model all of them are, "text" or "images". Raises WrongModality."""
+    kinds = {role: model.modality for role, model in models.items()}
+    if len(set(kinds.values())) > 1:
+        raise WrongModality(
+            f"a language model and a text-to-image model cannot be compared: {', '.join(f'{r} is {k}' for r, k in kinds.items())}"
+        )
+    return next(iter(kinds.values()))
 
 
 def as_samples(records: Any, what: str, at_least: int = 1) -> Samples:
@@ -44,9 +54,29 @@ def named(chosen: Sequence[Any] | None) -> bool:
     return chosen is not None and not isinstance(chosen, Everything)
 
 
-def choose(family: str, chosen: Sequence[Any] | None) -> list[Any]:
-    """Instances of the methods asked for; None means every one of the family with its default settings."""
-    return [registry.make(family, m) for m in (registry.names(family) if chosen is None else chosen)]
+def choose(family: str, chosen: Sequence[Any] | None, modality: str) -> list[Any]:
+    """Instances of the methods asked for; None means every one of the family for this kind of model, at its defaults.
+
+    Raises WrongModality for a named method of the other kind; among ``Everything`` it is passed over.
+    """
+    if chosen is None:
+        return [registry.make(family, name) for name in registry.fitting(family, modality)]
+    made = [registry.make(family, m) for m in chosen]
+    if not named(chosen):
+        return [m for m in made if registry.modality_of(m) in (modality, "any")]
+    for m in made:
+        check_modality(m, modality)
+    return made
+
+
+KINDS = {"text": "language models", "images": "text-to-image models"}
+
+
+def check_modality(method: Any, modality: str) -> None:
+    """Raises WrongModality when a method is for the other kind of model."""
+    kind = registry.modality_of(method)
+    if kind not in (modality, "any"):
+        raise WrongModality(f"{registry.name_of(method)} is for {KINDS[kind]}; this is one of the {KINDS[modality]}")
 
 
 def possible(methods: Iterable[Any], roles: Iterable[str], asked_for: bool) -> tuple[list[Any], list[Skipped]]:
@@ -80,7 +110,7 @@ def check_vocabulary(methods: Iterable[Any], models: Mapping[str, Any]) -> None:
     for method in methods:
         roles = sorted({role_of(ask) for ask in method.needs().values()} & set(hashes))
         if len({hashes[r] for r in roles}) > 1 and not getattr(method, "across_vocabularies", False):
-            sizes = ", ".join(f"{r} {len(models[r].tokenizer.get_vocab())} entries" for r in roles)
+            sizes = ", ".join(f"{r} {models[r].vocabulary_size} entries" for r in roles)
             name = registry.name_of(method)
             raise BadInput(
                 f"{name}: the models do not share a vocabulary ({sizes}), so their per-token numbers cannot be compared; "

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._cards import model_cards, population, run_card, unproven, used
-from ._inputs import as_model, as_samples, choose
+from ._cards import model_cards, notes, population, run_card, unproven, used
+from ._inputs import as_model, as_samples, choose, named, same_kind
+from ._pictures import grids, plain_rate
 from .core import registry
 from .core.errors import BadInput
 from .core.records import AttackRow, MetricRow, Skipped, Verification
@@ -24,6 +25,7 @@ from .observations._engine import Engine
 from .stats.intervals import mean_estimate
 
 ROLES = ("before", "after", "retrained")
+SUCCESS = 0.5  # share of a prompt's pictures in which the judge must see the concept
 
 
 def verify(
@@ -39,22 +41,39 @@ def verify(
 ) -> Verification:
     """Measure and attack an erasure.
 
-    ``request``: what was to be forgotten and what to survive. ``retrained``: a model trained without the forget set.
-    ``comparison``: further records by population: ``nonmembers`` (like the forget set, never trained on) and
-    ``heldout`` (like the rest of the training data, never trained on). ``attacks``: names or instances (None: all).
-    What cannot run for want of a model or of records is listed as skipped. Raises BadInput.
+    ``request``: what was to be forgotten and what to survive; for a text-to-image model also the concept, and the judge
+    that says what a picture shows. ``retrained``: a model trained without the forget set. ``comparison``: further
+    records by population (``nonmembers``, ``heldout``, ``near``, ..., see metrics/_population.py) and further
+    instruments by role (``clip``, ``encoder``). ``attacks``: names or instances (None: all).
+    What cannot run for want of a model or of records is listed as skipped. Raises BadInput, WrongModality.
     """
     engine = engine or Engine()
     models = {"before": as_model(before), "after": as_model(after)}
     if retrained is not None:
         models["retrained"] = as_model(retrained)
-    _check_comparable(models)
+    kind = _check_comparable(models)
+    instruments = {name: given for name, given in (comparison or {}).items() if hasattr(given, "modality")}
+    if request.judge is not None:
+        instruments["judge"] = request.judge
+        if request.concept:
+            request.judge.attribute_of(request.concept)  # a judge that does not know the concept can verify nothing
     populations = {"forget": request.forget, "retain": request.retain}
-    populations |= {name: as_samples(records, name) for name, records in (comparison or {}).items()}
+    populations |= {n: as_samples(side, n) for n, side in (comparison or {}).items() if n not in instruments}
     populations = {name: models["before"].fit(side) for name, side in populations.items() if side}
-    rows, skipped = _metrics(choose("metrics", None), models, populations, engine)
-    shown = Request(populations["forget"], populations.get("retain", Samples()))
-    attacked = [_attack(a, models, shown, engine, seed) for a in choose("attacks", attacks)]
+    rows, skipped = _metrics(choose("metrics", None, kind), models, instruments, populations, engine)
+    shown = Request(populations["forget"], populations.get("retain", Samples()), request.concept, request.judge)
+    plain = plain_rate(models, shown, engine) if kind == "images" else None
+    attacked, drawn = [], {}
+    for attack in choose("attacks", attacks, kind):
+        try:
+            row, pictures = _attack(attack, models, shown, engine, seed, plain)
+        except BadInput as error:  # records or a budget this attack cannot work with
+            if named(attacks):
+                raise
+            skipped.append(Skipped(registry.name_of(attack), str(error)))
+            continue
+        attacked.append(row)
+        drawn[row.method.name] = pictures
     erased, verdict = _verdict(rows, attacked, "retrained" in models)
     return Verification(
         verdict=verdict,
@@ -64,14 +83,16 @@ def verify(
         metrics=tuple(rows),
         attacks=tuple(attacked),
         skipped=tuple([*skipped, *_untested(models, populations)]),
-        warnings=_warnings(rows, attacked, populations),
+        warnings=(*notes(models), *_warnings(rows, attacked, populations)),
         run=run_card("rasura verify", seed),
+        grids=grids(models, populations, drawn, request, engine) if kind == "images" else (),
     )
 
 
-def _check_comparable(models: Mapping[str, Any]) -> None:
+def _check_comparable(models: Mapping[str, Any]) -> str:
+    kind = same_kind(models)
     if len({m.vocabulary_hash for m in models.values()}) > 1:
-        sizes = ", ".join(f"{role} {len(m.tokenizer.get_vocab())} entries" for role, m in models.items())
+        sizes = ", ".join(f"{role} {m.vocabulary_size} entries" for role, m in models.items())
         raise BadInput(
             f"verify: the models do not share a vocabulary ({sizes}); compare models with the same tokenizer"
         )
@@ -79,10 +100,15 @@ def _check_comparable(models: Mapping[str, Any]) -> None:
         raise BadInput(
             f"verify: {models['after'].name} has the same weights as {models['before'].name}: nothing was erased"
         )
+    return kind
 
 
 def _metrics(
-    metrics: Sequence[Any], models: Mapping[str, Any], populations: Mapping[str, Samples], engine: Engine
+    metrics: Sequence[Any],
+    models: Mapping[str, Any],
+    instruments: Mapping[str, Any],
+    populations: Mapping[str, Samples],
+    engine: Engine,
 ) -> tuple[list[MetricRow], list[Skipped]]:
     """Each metric on every model it can be taken of; one that compares with the retrained model skips that model."""
     rows, skipped = [], []
@@ -90,7 +116,10 @@ def _metrics(
         asked = questions(metric)
         missing = sorted({p for p, _ in asked.values()} - set(populations))
         needs_retrained = any(ask.role == "retrained" for _, ask in asked.values())
-        if missing:
+        lacking = sorted({ask.role for _, ask in asked.values()} - {"target", "retrained", *models, *instruments})
+        if lacking:
+            skipped.append(Skipped(registry.name_of(metric), f"needs a {lacking[0]}: pass --{lacking[0]}"))
+        elif missing:
             skipped.append(Skipped(registry.name_of(metric), f"needs {missing[0]} records: pass --{missing[0]}"))
         elif needs_retrained and "retrained" not in models:
             skipped.append(
@@ -98,7 +127,8 @@ def _metrics(
             )
         else:
             roles = [r for r in models if not (needs_retrained and r == "retrained")]
-            values = {role: _estimate(metric, asked, models, role, populations, engine) for role in roles}
+            known = {**models, **instruments}
+            values = {role: _estimate(metric, asked, known, role, populations, engine) for role in roles}
             rows.append(
                 MetricRow(
                     used("metrics", metric), metric.better, metric.population, values, getattr(metric, "goal", None)
@@ -119,15 +149,20 @@ def _estimate(
     return metric.estimate(**{key: engine.observe(ask, roles, populations[name]) for key, (name, ask) in asked.items()})
 
 
-def _attack(attack: Any, models: Mapping[str, Any], request: Request, engine: Engine, seed: int) -> AttackRow:
-    """The same attack, seed and budget on every model."""
+def _attack(
+    attack: Any, models: Mapping[str, Any], request: Request, engine: Engine, seed: int, plain: np.ndarray | None
+) -> tuple[AttackRow, Any]:
+    """The same attack, seed and budget on every model; the row, and what was drawn from the erased one.
+
+    ``plain``: how often each forget record's own prompt shows the concept on the erased model, where that is known.
+    """
     results = {}
     with engine.progress(f"attack {registry.name_of(attack)}", len(models)) as advance:
         for role, model in models.items():
             results[role] = attack.attack(model, request, Budget(), seed=seed, **_second_model(attack, models))
             advance(1)
     scores = {role: np.asarray(r.score, dtype=np.float64) for role, r in results.items()}
-    return AttackRow(
+    row = AttackRow(
         method=used("attacks", attack),
         access=attack.access,
         values={role: rate(score) for role, score in scores.items()},
@@ -135,7 +170,22 @@ def _attack(attack: Any, models: Mapping[str, Any], request: Request, engine: En
         spent=results["after"].spent,
         evidence=results["after"].evidence,
         floor=getattr(attack, "floor", None),
+        **_success(scores["after"], plain),
     )
+    return row, results["after"].pictures
+
+
+def _success(attacked: np.ndarray, plain: np.ndarray | None) -> dict[str, Estimate]:
+    """Prompts that show the concept in at least half of their pictures: on their own, only under attack, either way."""
+    known = ~np.isnan(attacked) if plain is None else ~np.isnan(attacked) & ~np.isnan(plain)
+    if plain is None or not known.any():
+        return {}
+    own, under = plain[known] >= SUCCESS, attacked[known] >= SUCCESS
+    return {
+        "pre": rate(own.astype(np.float64)),
+        "post": rate(under[~own].astype(np.float64)),
+        "total": rate((own | under).astype(np.float64)),
+    }
 
 
 def _second_model(attack: Any, models: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +269,8 @@ def _extraction_words(row: MetricRow | None) -> str:
     if row is None:
         return ""
     before, after = row.values["before"], row.values["after"]
-    return f"Word-for-word extraction fell from {100 * before.value:.0f} % to {100 * after.value:.0f} % of {after.n} records; "
+    words = _flag(row, "says_words") or "Word-for-word extraction fell from {before} to {after} of {n} records"
+    return words.format(before=f"{100 * before.value:.0f} %", after=f"{100 * after.value:.0f} %", n=after.n) + "; "
 
 
 def _brings_back(row: AttackRow) -> bool:

@@ -14,6 +14,7 @@ from rasura.claims._finetuning import Finetuning
 from rasura.claims._seeds import each_seed
 from rasura.cli import group
 from rasura.cli._output import run
+from rasura.core import registry
 from rasura.core.errors import RasuraError
 from rasura.core.store import Store
 from rasura.testbeds._folder import write_parts
@@ -151,10 +152,22 @@ def vars_of(module):
     return {f.name: f.default for f in dataclasses.fields(module.HubbleDoseResponse)}
 
 
+def test_a_family_is_the_claims_about_one_kind_of_model():
+    """Every claim is in exactly one of the two."""
+    from rasura.cli.claims import _chosen
+
+    families = {family: [c.name for c in _chosen((), family)] for family in ("all", "text", "images")}
+    assert "hubble_dose_response" in families["text"] and "uce_closed_form_erases" in families["images"]
+    assert sorted(families["text"] + families["images"]) == families["all"] == list(registry.names("claims"))
+    assert [c.name for c in _chosen(("bias_is_amplified",), "images")] == ["bias_is_amplified"]
+
+
 def test_bad_use_is_one_line(cache, capsys):
     for arguments, said in (
         (["claims", "hubble_dose"], "did you mean hubble_dose_response?"),
-        (["claims", "--family", "pictures"], "no testbeds method is called 'pictures'"),
+        (["claims", "--family", "pictures"], "'pictures' is not one of"),
+        (["claims", "hubble_dose_response", "--family", "images"], "no claim named here is about images models"),
+        (["claims", "--family", "images", "--write", "x.md"], "no --family with it"),
         (["claims", "mope_beats_loss", "--write", "x.md"], "give no names"),
         (["claims", "--write", "/nowhere/x.md"], "cannot be written"),
     ):

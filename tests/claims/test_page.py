@@ -37,10 +37,20 @@ def test_the_page_says_what_became_of_every_claim():
         "| [mope_beats_loss](#mope_beats_loss) | [arXiv:2310.14369](https://arxiv.org/abs/2310.14369) | **fails here** |"
         in text
     )
-    assert "## mope_is_hessian_trace" in text
+    assert "### mope_is_hessian_trace" in text
     assert "| signal | AUC |\n| --- | --- |\n| loss | 0.7 |" in text
     assert "- why: Because | of noise." in text  # only inside a table a bar must be escaped
     assert "gain_at_least=0.02" in text and "- evidence for: `signals.mope`" in text
+
+
+def test_the_page_has_a_table_for_each_kind_of_model():
+    """Claims about pictures after those about text, whatever their order; a kind without claims has no heading."""
+    text = page([Verdict("bias_is_amplified", HOLDS, "a", "b", "c", "d"), *VERDICTS], "x")
+    language, pictures = text.index("## Language models"), text.index("## Text-to-image models")
+    assert language < text.index("### mope_beats_loss") < pictures < text.index("### bias_is_amplified")
+    assert text.count("| claim | paper |") == 2
+    assert "no method of its own" in text
+    assert "## Text-to-image models" not in page(VERDICTS, "x")
 
 
 def test_a_bar_does_not_break_the_table():

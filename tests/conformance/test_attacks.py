@@ -16,7 +16,7 @@ from rasura.core.errors import BadInput
 from rasura.core.protocols import Attack
 from rasura.core.types import Budget, Recovered, Request
 
-NAMES = registry.names("attacks")
+NAMES = registry.fitting("attacks", "text")
 FREE = Budget()
 
 

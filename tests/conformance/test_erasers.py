@@ -29,8 +29,8 @@ from rasura.observations.token_statistics import TokenStatistics
 from rasura.training.frozen import Frozen
 from rasura.training.loop import Loop, pinned_threads
 
-OBJECTIVES = registry.names("erasers.objectives")
-SELECTIONS = registry.names("erasers.selections")
+OBJECTIVES = registry.fitting("erasers.objectives", "text")
+SELECTIONS = registry.fitting("erasers.selections", "text")
 UTILITY = 0.4  # nats a token the loss on held-out text may rise
 ENGINE = Engine()
 

@@ -16,7 +16,7 @@ from rasura.extraction._dose import rate
 from rasura.observations._engine import Engine
 from rasura.stats.roc import auc
 
-NAMES = registry.names("extraction")
+NAMES = registry.fitting("extraction", "text")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from rasura.core.types import Estimate, Sample, Samples
 from rasura.metrics._population import POPULATIONS, questions
 from rasura.observations._engine import Engine
 
-NAMES = registry.names("metrics")
+NAMES = registry.fitting("metrics", "text")
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from rasura.core.types import Ragged, Sample, Samples
 from rasura.observations._engine import Engine
 from rasura.stats.roc import auc_estimate
 
-NAMES = registry.names("signals")
+NAMES = registry.fitting("signals", "text")
 SHAPES = ("neox", "llama")
 
 

@@ -17,7 +17,7 @@ from rasura.stats.roc import auc_estimate
 CACHE = Path(os.environ.get("RASURA_TEST_CACHE") or Path(__file__).parents[2] / ".pytest_cache") / "testbeds"
 
 
-@pytest.fixture(scope="module", params=registry.names("testbeds"))
+@pytest.fixture(scope="module", params=registry.fitting("testbeds", "text"))
 def built(request):
     """The smallest size of a testbed; kept by content between runs."""
     testbed = registry.make("testbeds", request.param, {"size": "tiny"})

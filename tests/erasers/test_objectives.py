@@ -39,14 +39,14 @@ def module(name: str):
     return registry.module_of("erasers.objectives", name)
 
 
-@pytest.mark.parametrize("name", registry.names("erasers.objectives"))
+@pytest.mark.parametrize("name", registry.fitting("erasers.objectives", "text"))
 def test_a_recipe_is_the_composite_with_its_objective(name):
     recipe = module(name).recipe()
     assert isinstance(recipe, Finetune) and type(recipe.objective) is type(make(name))
     assert module(name).recipe(steps=7).loop == replace(recipe.loop, steps=7)
 
 
-@pytest.mark.parametrize("name", registry.names("erasers.objectives"))
+@pytest.mark.parametrize("name", registry.fitting("erasers.objectives", "text"))
 def test_one_forward_pass_a_step(name, neox):
     """Forget and retain are read together; with the reference cached, one more pass at most (of the frozen model)."""
     calls = {"student": 0, "frozen": 0}

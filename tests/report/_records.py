@@ -257,7 +257,7 @@ def verification(**changes: Any) -> Verification:
     ) -> AttackRow:
         floor = settings.pop("floor", None)
         return AttackRow(
-            MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence, floor
+            MethodUsed("attacks", name, settings, "implemented"), access, values, gain, spent, evidence, floor=floor
         )
 
     # shows that records were treated, not what they say: its own level is 1/2, also where the retrained model has 0.95

@@ -16,15 +16,25 @@ import pytest
 from rasura.core.types import Estimate
 from rasura.report import render
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 
 
 @pytest.fixture(scope="session")
 def made() -> ModuleType:
     """The module that makes realistic records."""
-    spec = importlib.util.spec_from_file_location("report_records", Path(__file__).parent / "_records.py")
+    return module_of("report_records", "_records.py")
+
+
+@pytest.fixture(scope="session")
+def pictured(made) -> ModuleType:
+    """The same for a text-to-image run."""
+    return module_of("report_image_records", "_image_records.py")
+
+
+def module_of(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["report_records"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -37,6 +47,16 @@ def everything(made) -> list[Any]:
 @pytest.fixture(scope="session")
 def page(everything) -> str:
     return render(everything)
+
+
+@pytest.fixture(scope="session")
+def drawn(pictured) -> list[Any]:
+    return pictured.everything()
+
+
+@pytest.fixture(scope="session")
+def drawn_page(drawn) -> str:
+    return render(drawn)
 
 
 class Seen(HTMLParser):

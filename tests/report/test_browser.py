@@ -23,8 +23,9 @@ def complaints(page: Path, folder: Path) -> list[str]:
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_the_browser_has_no_complaint(page, tmp_path):
-    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+@pytest.mark.parametrize("kind", ["page", "drawn_page"])
+def test_the_browser_has_no_complaint(request, kind, tmp_path):
+    (tmp_path / "report.html").write_text(request.getfixturevalue(kind), encoding="utf-8")
     assert complaints(tmp_path / "report.html", tmp_path) == []
     assert (tmp_path / "page.png").stat().st_size > 50_000
 

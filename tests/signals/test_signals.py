@@ -25,7 +25,7 @@ def test_importing_signals_leaves_torch_alone():
     """Scores are recomputed in milliseconds, also where torch is not installed."""
     code = (
         "import sys; from rasura.core import registry\n"
-        "signals = [registry.get('signals', name)() for name in registry.names('signals')]\n"
+        "signals = [registry.get('signals', name)() for name in registry.fitting('signals', 'text')]\n"
         "assert len(signals) > 0 and all(s.needs() for s in signals)\n"
         "heavy = sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'transformers', 'peft', 'sklearn', 'pandas'})\n"
         "print(heavy)"
@@ -86,7 +86,9 @@ def test_signals_share_passes(planted):
     """All default signals over one set: TokenStatistics once per model role, view and noise, gradients once."""
     engine, samples = Engine(), planted.heldout
     models = {"target": planted.models["target"], "reference": planted.models["reference"]}
-    asks = [ask for name in registry.names("signals") for ask in registry.get("signals", name)().needs().values()]
+    asks = [
+        ask for name in registry.fitting("signals", "text") for ask in registry.get("signals", name)().needs().values()
+    ]
     engine.observe_all(asks, models, samples)
     assert len(engine.passes) == len(set(asks)) < len(asks)
 

@@ -1,4 +1,7 @@
-"""The page of claims: a table, then every claim with its numbers. Rendered from verdicts alone, so it can be redone."""
+"""The page of claims: for each kind of model a table, then every claim with its numbers.
+
+Rendered from verdicts alone, so it can be redone.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,32 @@ from ..core.types import plain
 
 HEAD = """# Claims
 
-What published claims become on this package's own testbed: small GPT-NeoX models whose training data we planted. Every
+What published claims become on this package's own testbeds: small models whose training data we planted. Every
 threshold was frozen before the run that tested it, and none was moved afterwards. A claim *holds* if each of its
 inequalities holds with its whole 95 % interval, *fails here* if one is wrong with its whole interval, and is *not
-resolvable* otherwise. "Fails here" is a statement about models of 0.66 million parameters, not about the paper's.
+resolvable* otherwise. "Fails here" is a statement about models of about a million parameters, not about the paper's.
 Intervals cover both the records and the trainings (seeds), whichever is wider.
 """
+KINDS = {
+    "text": "Language models: GPT-NeoX of 0.66 million parameters, trained on documents",
+    "images": "Text-to-image models: Stable Diffusion pipelines of 1.1 million parameters, trained on captioned scenes",
+}
+HEADINGS = ("claim", "paper", "outcome", "ours", "threshold")
 
 
 def page(verdicts: Sequence[Verdict], command: str) -> str:
     """Markdown. ``command``: what makes this page again."""
-    rows = [("claim", "paper", "outcome", "ours", "threshold")]
-    for v in verdicts:
-        cls = registry.get("claims", v.claim)
-        rows.append((f"[{v.claim}](#{v.claim})", _paper(cls), f"**{v.outcome}**", v.ours, v.threshold))
-    parts = [HEAD, f"Made by `{command}`; do not edit by hand.\n", markdown_table(rows), *map(_section, verdicts)]
+    parts = [HEAD, f"Made by `{command}`; do not edit by hand.\n"]
+    for kind, title in KINDS.items():
+        chosen = [v for v in verdicts if registry.modality_of(registry.get("claims", v.claim)) == kind]
+        if chosen:
+            parts += [f"## {title}\n", markdown_table([HEADINGS, *map(_row, chosen)]), *map(_section, chosen)]
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _row(v: Verdict) -> tuple[str, ...]:
+    cls = registry.get("claims", v.claim)
+    return (f"[{v.claim}](#{v.claim})", _paper(cls), f"**{v.outcome}**", v.ours, v.threshold)
 
 
 def listed(verdicts: Sequence[Verdict]) -> str:
@@ -63,7 +76,7 @@ def _section(v: Verdict) -> str:
     ]
     lines = "\n".join(f"- {name}: {said}" for name, said in facts)
     table = f"\n{markdown_table(v.table)}" if v.table else ""
-    return f"## {v.claim}\n\n{summary}\n\n{lines}\n{table}\n{text.strip()}\n"
+    return f"### {v.claim}\n\n{summary}\n\n{lines}\n{table}\n{text.strip()}\n"
 
 
 def _paper(cls: type) -> str:

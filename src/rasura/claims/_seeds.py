@@ -17,23 +17,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from ..core import registry
 from ..core.errors import RasuraError
 from ..core.store import Store
 from ..core.types import digest, plain
 from ..observations._engine import Progress, quiet
-from ..testbeds.language import Language
 from ._source import code_digest
 
 PROCESSES = 2
 
 
 class Study(Protocol):
-    """What one seed of a claim costs: a frozen dataclass of plain settings with one verb."""
+    """What one seed of a claim costs: a frozen dataclass of plain settings with one verb.
+
+    ``testbed`` (a class attribute): which planted truth it runs on, "language" where nothing is said, of ``size``; with ""
+    it needs none and ``planted`` is None.
+    """
 
     Data: ClassVar[type]  # a dataclass of arrays, one row a record
-
-    @property
-    def size(self) -> Any: ...  # of the testbed
 
     @property
     def ticks(self) -> int: ...  # calls of ``tick`` in one run
@@ -48,8 +49,9 @@ def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress
     """The study's ``Data`` for every seed, in their order; what is in the store is read back."""
     keys = {seed: key_of(study, seed) for seed in seeds}
     missing = [seed for seed in seeds if not store.has(keys[seed])]
-    for seed in missing:
-        Language(study.size).build(seed, progress=progress)
+    testbed = testbed_of(study)
+    for seed in missing if testbed is not None else ():
+        testbed.build(seed, progress=progress)
     if missing:
         with progress(_label(study), len(missing) * study.ticks) as advance:
             if store.local and len(missing) > 1 and (os.cpu_count() or 1) >= PROCESSES:
@@ -66,7 +68,15 @@ def key_of(study: Any, seed: int) -> str:
     A study stands in a file of its own, so that neither the wording of a claim nor how studies are run takes part.
     """
     code = [code_digest(module) for module in (type(study).__module__, *study.modules)]
-    return f"claims/{type(study).__name__}/{digest([study, code, Language(study.size).key(seed)])}"
+    testbed = testbed_of(study)
+    truth = seed if testbed is None else testbed.key(seed)
+    return f"claims/{type(study).__name__}/{digest([study, code, truth])}"
+
+
+def testbed_of(study: Any) -> Any:
+    """The testbed a study runs on, or None where it needs none."""
+    name = getattr(type(study), "testbed", "language")
+    return registry.get("testbeds", name)(size=study.size) if name else None
 
 
 def keys_of(claim: Any) -> list[str]:
@@ -82,7 +92,8 @@ def _label(study: Any) -> str:
 def _computed(study: Any, seed: int, tick: Callable[[], None]) -> Any:
     from ..training.loop import pinned_threads
 
-    planted = Language(study.size).build(seed)
+    testbed = testbed_of(study)
+    planted = None if testbed is None else testbed.build(seed)
     with pinned_threads(1):
         return study.run(seed, planted, tick)
 
@@ -115,16 +126,19 @@ def _spawn(job: dict[str, Any], ticked: Callable[[], None]) -> None:
     source = str(Path(__file__).parents[2])
     paths = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH", "")) if p)
     command = [sys.executable, "-m", "rasura.claims._seeds", json.dumps(job)]
+    errors: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
     ) as process:
         assert process.stdout is not None and process.stderr is not None
+        drain = threading.Thread(target=lambda: errors.extend(process.stderr))  # a full pipe would stop the study
+        drain.start()
         for line in process.stdout:
             if line.startswith("tick"):
                 ticked()
-        errors = process.stderr.read()
+        drain.join()
     if process.returncode:
-        last = (errors.strip().splitlines() or ["no message"])[-1]
+        last = next((line.strip() for line in reversed(errors) if line.strip()), "no message")
         raise RasuraError(f"seed {job['seed']} of {job['study']['class']} failed: {last[:200]}")
 
 

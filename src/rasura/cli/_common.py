@@ -24,6 +24,12 @@ def data_options(command: Callable) -> Callable:
                 "--repeats-field", default=None, help="Field with known copies in training, for dose-response."
             ),
             click.option(
+                "--picture-field", default=None, help="Field with the path of the picture that the text captions."
+            ),
+            click.option(
+                "--shows-field", default=None, help="Field with what a judge should see in a picture of the text."
+            ),
+            click.option(
                 "--limit", type=click.IntRange(1), default=None, help="Read only the first N records of each file."
             ),
         )
@@ -76,17 +82,27 @@ settings_option = click.option(
 
 def load_model(path: str, options: dict[str, Any]) -> Any:
     """A handle, with the shared loading options."""
-    from rasura.models.causal_lm import CausalLM
+    from rasura.models.loading import load
 
     keys = ("device", "dtype", "allow_pickle", "trust_remote_code")
-    return CausalLM.load(path, **{key: options[key] for key in keys})
+    return load(path, **{key: options[key] for key in keys})
+
+
+def load_judge(path: str | None, labels: str | None = None) -> Any:
+    """The judge of pictures by folder; ``labels`` (separated by commas) make a CLIP model a zero-shot judge."""
+    if path is None:
+        return None
+    from rasura.models.judges import Judge
+
+    names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
+    return Judge.zero_shot(path, names) if names else Judge.load(path)
 
 
 def load_samples(path: str | None, options: dict[str, Any]) -> Any:
     """Samples of a file, with the shared field options; None stays None."""
     from rasura.data.readers import read_samples
 
-    keys = ("text_field", "prompt_field", "id_field", "repeats_field", "limit")
+    keys = ("text_field", "prompt_field", "id_field", "repeats_field", "picture_field", "shows_field", "limit")
     return None if path is None else read_samples(path, **{key: options[key] for key in keys})
 
 

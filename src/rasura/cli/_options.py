@@ -87,13 +87,11 @@ def with_settings(family: str, chosen: Iterable[str] | None, pairs: Sequence[str
 def treatment_settings(treatment: Any, pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Typed settings by part of a composite eraser: its objective, its selection, ``loop`` and ``finetune`` itself.
 
-    A part is named by its method's name or its class's.
+    A part is named by its method's name; an eraser that is one method has one part.
     """
-    parts = {type(treatment).__name__.lower(): treatment}
-    for field in dataclasses.fields(treatment):
-        part = getattr(treatment, field.name)
-        if dataclasses.is_dataclass(part):
-            parts[registry.name_of(part) if hasattr(type(part), "is_method") else type(part).__name__.lower()] = part
+    from .._erase import parts_of
+
+    parts = parts_of(treatment)
     found = {}
     for name, settings in parse_settings(pairs).items():
         if name not in parts:

@@ -15,11 +15,18 @@ from ._output import say
     epilog="""\b
 Example:
   rasura claims
+  rasura claims --family images
   rasura claims hubble_dose_response --json
   rasura claims --write docs/claims.md"""
 )
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--family", default="language", show_default=True, help="Only claims about this testbed.")
+@click.option(
+    "--family",
+    type=click.Choice(["all", "text", "images"]),
+    default="all",
+    show_default=True,
+    help="Only claims about language models (text) or about text-to-image models (images).",
+)
 @click.option(
     "--write",
     type=click.Path(path_type=Path),
@@ -36,15 +43,15 @@ def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: boo
     from rasura.claims._page import listed
     from rasura.core.errors import BadInput
 
-    if write is not None and names:
-        raise BadInput("--write makes the page of all claims: give no names with it")
+    if write is not None and (names or family != "all"):
+        raise BadInput("--write makes the page of all claims: give no names and no --family with it")
     chosen = _chosen(names, family)
     if write is not None:
         _writable(write)
     verdicts = [_checked(claim) for claim in chosen]
     say(listed(verdicts).rstrip("\n") if as_json else text(verdicts))
     if write is not None:
-        for path in _write(verdicts, write, family):
+        for path in _write(verdicts, write):
             say(f"wrote {path}", error=True)
 
 
@@ -62,11 +69,10 @@ def _chosen(names: Sequence[str], family: str) -> list[Any]:
     from rasura.core import registry
     from rasura.core.errors import BadInput
 
-    registry.get("testbeds", family)
     every = [registry.get("claims", name) for name in (sorted(set(names)) or registry.names("claims"))]
-    fitting = [cls() for cls in every if cls.testbed == family]
+    fitting = [cls() for cls in every if family in ("all", registry.modality_of(cls))]
     if not fitting:
-        raise BadInput(f"no claim named here is about the {family} testbed")
+        raise BadInput(f"no claim named here is about {family} models: leave --family out")
     return fitting
 
 
@@ -99,12 +105,11 @@ def _writable(page: Path) -> None:
         raise BadInput(f"{page}: cannot be written; choose another --write")
 
 
-def _write(verdicts: Sequence[Any], path: Path, family: str) -> list[Path]:
+def _write(verdicts: Sequence[Any], path: Path) -> list[Path]:
     """The page, the verdicts as JSON beside it, and the evidence."""
     from rasura.claims._evidence import write_evidence
     from rasura.claims._page import listed, page
 
-    command = "rasura claims --write docs/claims.md" + ("" if family == "language" else f" --family {family}")
-    path.write_text(page(verdicts, command), encoding="utf-8")
+    path.write_text(page(verdicts, "rasura claims --write docs/claims.md"), encoding="utf-8")
     path.with_suffix(".json").write_text(listed(verdicts), encoding="utf-8")
     return [path, path.with_suffix(".json"), write_evidence(verdicts)]

@@ -15,19 +15,22 @@ from ._output import emit, say
     epilog="""\b
 Example:
   rasura erase MODEL --forget forget.jsonl --retain retain.jsonl --method npo --selection lora --out erased/
-  rasura erase MODEL --forget f.jsonl --retain r.jsonl --set npo.beta=0.05 --set loop.steps=100 --out erased/"""
+  rasura erase MODEL --forget f.jsonl --retain r.jsonl --set npo.beta=0.05 --set loop.steps=100 --out erased/
+  rasura erase PIPELINE --concept "van gogh" --retain prompts.jsonl --method uce --set uce.guide=painting --out erased/"""
 )
 @click.argument("model")
-@click.option("--forget", required=True, help="Records to forget.")
+@click.option("--forget", default=None, help="Records to forget.")
+@click.option("--concept", default=None, help="Text-to-image models: the word or phrase to erase.")
 @click.option("--retain", default=None, help="Records of the training data that must survive.")
 @click.option(
     "--method",
-    default="npo",
-    show_default=True,
-    help="What to minimise (see: rasura methods --family erasers.objectives).",
+    default=None,
+    help="How (see: rasura methods) [default: npo for a language model, uce for a text-to-image model].",
 )
 @click.option(
-    "--selection", default=None, help="Which parameters may move: all, lora, saliency [default: the method's own]."
+    "--selection",
+    default=None,
+    help="Which parameters may move: all, lora, saliency, cross_attention [default: the method's own].",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the erased model and its record."
@@ -39,26 +42,44 @@ Example:
 @data_options
 @model_options
 def erase(
-    model: str, forget: str, retain: str | None, method: str, selection: str | None, out: Path, **options: Any
+    model: str,
+    forget: str | None,
+    retain: str | None,
+    concept: str | None,
+    method: str | None,
+    selection: str | None,
+    out: Path,
+    **options: Any,
 ) -> None:
-    """Make MODEL forget records: writes a new model and a record, never touches MODEL.
+    """Make MODEL forget records, or a concept: writes a new model and a record, never touches MODEL.
 
     A killed run goes on where it was when the same command is given again.
     """
+    from rasura._erase import DEFAULT, treatment_of, with_fields
     from rasura._erase import erase as run
-    from rasura._erase import treatment_of, with_fields
+    from rasura.core.errors import BadInput
     from rasura.core.records import write
+    from rasura.core.types import Request, Samples
 
     from ._options import treatment_settings
 
     folder = prepare_out(out)
     assert folder is not None
-    treatment = treatment_of(method, selection)
+    if forget is None and concept is None:
+        raise BadInput("nothing to erase: pass --forget FILE, or --concept WORD for a text-to-image model")
+    sides = [load_samples(path, options) or Samples() for path in (forget, retain)]
+    named = treatment_of(method, selection) if method else None  # a typo costs no loading of models
+    handle = load_model(model, options)
+    treatment = named or treatment_of(DEFAULT[handle.modality], selection)
     treatment = with_fields(treatment, treatment_settings(treatment, options["settings"]))
-    sides = [load_samples(path, options) for path in (forget, retain)]
+    if getattr(treatment, "suppression", False) and hasattr(handle, "guards"):
+        raise BadInput(
+            f"{method} is a guard: it changes no weights, so there is no model to write; "
+            f"test it with: rasura verify {model} {model} --guard {method}"
+        )
     erased = run(
-        load_model(model, options),
-        *sides,
+        handle,
+        Request(*sides, concept=concept),
         method=treatment,
         checkpoint=folder,
         engine=engine_for(options["store"]),
@@ -73,6 +94,9 @@ def erase(
     say(f"weights changed: {erased.record.changed_parameters.value:.1%}; stopped by: {erased.record.stopped}")
     for warning in erased.record.warnings:
         say(f"warning: {warning}")
+    for name, value in erased.record.derived.items():
+        say(f"{name.replace('_', ' ')}: {value:.4g}")
+    asked = f"--concept '{concept}'" if forget is None else f"--forget {forget}"
     say(
-        f"\nmodel and record: {folder} ({path.name})\nnext: rasura verify {model} {folder} --forget {forget} --retain {retain or '...'}"
+        f"\nmodel and record: {folder} ({path.name})\nnext: rasura verify {model} {folder} {asked} --retain {retain or '...'}"
     )

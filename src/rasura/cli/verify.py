@@ -10,6 +10,7 @@ from ._common import (
     data_options,
     engine_for,
     finish,
+    load_judge,
     load_model,
     load_samples,
     model_options,
@@ -18,56 +19,76 @@ from ._common import (
     settings_option,
 )
 
+POPULATIONS = ("nonmembers", "heldout", "paraphrases", "near", "far", "pictures")
+
 
 @click.command(
     epilog="""\b
 Example:
   rasura verify MODEL erased/ --forget forget.jsonl --retain retain.jsonl --retrained RETRAINED --out runs/v
-  rasura verify MODEL erased/ --forget f.jsonl --retain r.jsonl --nonmembers n.jsonl --attack relearn --set relearn.steps=50"""
+  rasura verify MODEL erased/ --forget f.jsonl --retain r.jsonl --nonmembers n.jsonl --attack relearn --set relearn.steps=50
+  rasura verify PIPELINE erased/ --concept ring --forget ring.jsonl --retain rest.jsonl --judge judge/ --near near.jsonl"""
 )
 @click.argument("before")
 @click.argument("after")
-@click.option("--forget", required=True, help="Records that were to be forgotten.")
-@click.option("--retain", required=True, help="Records that must survive.")
+@click.option("--forget", default=None, help="Records that were to be forgotten.")
+@click.option("--retain", default=None, help="Records that must survive.")
+@click.option("--concept", default=None, help="Text-to-image models: the concept that was to be erased.")
+@click.option("--judge", default=None, help="A judge by folder: says what a picture shows.")
+@click.option("--judge-labels", default=None, help="Labels for a zero-shot (CLIP) judge, separated by commas.")
+@click.option("--clip", default=None, help="A CLIP model by folder or hub id, for clip_score.")
+@click.option("--guard", default=None, help="A guard to put in front of AFTER (which may be BEFORE).")
 @click.option("--retrained", default=None, help="A model trained without the forget set: the floor of every number.")
 @click.option("--nonmembers", default=None, help="Records like the forget set that were never trained on.")
 @click.option("--heldout", default=None, help="Records like the rest of the training data, never trained on.")
+@click.option("--paraphrases", default=None, help="Prompts that mean the concept in other words.")
+@click.option("--near", default=None, help="Prompts of the concept's neighbours.")
+@click.option("--far", default=None, help="Prompts of everything else.")
+@click.option("--pictures", default=None, help="Real captioned pictures, never trained on, to compare with.")
 @click.option("--attack", "attacks", multiple=True, help="A recovery attack; may be repeated [default: all].")
 @settings_option
 @data_options
 @model_options
 @run_options
-def verify(
-    before: str,
-    after: str,
-    forget: str,
-    retain: str,
-    retrained: str | None,
-    nonmembers: str | None,
-    heldout: str | None,
-    attacks: tuple[str, ...],
-    **options: Any,
-) -> int:
+def verify(before: str, after: str, attacks: tuple[str, ...], **options: Any) -> int:
     """Compare BEFORE, AFTER and a retrained model, and try to get the erased records back."""
-    from rasura._erase import as_request
+    from rasura._erase import as_request, treatment_of
     from rasura._verify import verify as run
+    from rasura.core.errors import BadInput
+    from rasura.core.types import Request, Samples
 
     from ._options import with_settings
 
     out = prepare_out(options["out"])
-    first = load_model(before, options)
-    sides = {"nonmembers": load_samples(nonmembers, options), "heldout": load_samples(heldout, options)}
+    if options["forget"] is None and options["concept"] is None:
+        raise BadInput("nothing to verify: pass --forget FILE, or --concept WORD for a text-to-image model")
+    sides = {name: load_samples(options[name], options) for name in ("forget", "retain", *POPULATIONS)}
+    first, second = load_model(before, options), load_model(after, options)
+    judge = load_judge(options["judge"], options["judge_labels"])
+    request = as_request(
+        first, Request(sides["forget"] or Samples(), sides["retain"] or Samples(), options["concept"], judge)
+    )
+    if options["guard"] is not None:
+        second = treatment_of(options["guard"]).apply(second, request, seed=options["seed"])
     record = run(
         first,
-        load_model(after, options),
-        as_request(first, load_samples(forget, options), load_samples(retain, options)),
-        retrained=None if retrained is None else load_model(retrained, options),
-        comparison={name: side for name, side in sides.items() if side is not None},
+        second,
+        request,
+        retrained=None if options["retrained"] is None else load_model(options["retrained"], options),
+        comparison={**{n: sides[n] for n in POPULATIONS if sides[n] is not None}, **_instruments(options)},
         attacks=with_settings("attacks", attacks or None, options["settings"]),
         engine=engine_for(options["store"]),
         seed=options["seed"],
     )
     return finish(record, out, "verification", options, text)
+
+
+def _instruments(options: dict[str, Any]) -> dict[str, Any]:
+    if options["clip"] is None:
+        return {}
+    from rasura.models.image_text import ImageText
+
+    return {"clip": ImageText.load(options["clip"], device=options["device"])}
 
 
 def text(record: Any) -> str:

@@ -30,7 +30,12 @@ H_contra = TypeVar("H_contra", bound=Handle, contravariant=True)
 
 @runtime_checkable
 class Observation(Protocol):
-    """An expensive pass over data. ``measure`` returns the class's ``Data``: a dataclass of arrays, one row a sample."""
+    """An expensive pass over data. ``measure`` returns the class's ``Data``: a dataclass of arrays, one row a sample.
+
+    An observation on what another one returned (a judge's view of generated pictures) names it by a property
+    ``given``, an ``Ask``; the engine answers that first and calls ``measure(model, batch, given)``. ``rows`` (default 1):
+    how many rows of a batch one sample takes.
+    """
 
     version: ClassVar[int]  # raise it when the numbers change
     Data: ClassVar[type]

@@ -7,18 +7,16 @@ so the same run gives the same bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
 import tempfile
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
+from ._record_json import decode, encode
 from .errors import BadInput
 from .types import Budget, Estimate
 
@@ -35,6 +33,7 @@ class ModelCard:
     parameters: int = 0
     architecture: str = ""
     treatments: tuple[str, ...] = ()
+    modality: str = "text"
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,67 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """Which words of a prompt a signal's score comes from; ``words`` and ``weights`` go together."""
+
+    id: str
+    signal: str
+    score: float
+    words: tuple[str, ...]  # masked unless asked for
+    weights: tuple[float, ...]  # shares of the whole
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One row of pictures: PNG files as data URIs."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pictures side by side, as a report shows them; ``columns`` are captions, one a column, or none."""
+
+    title: str
+    rows: tuple[GridRow, ...]
+    columns: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """When one attribute of a generated picture is decided.
+
+    ``kept[k]``: share of pictures that keep the attribute after noising to ``Windows.times[k]`` and denoising again.
+    The window runs from the largest t at which the share is within 5 points of its best to where it has fallen to the
+    share chance would keep, plus 5 points; NaN where the curve never gets there.
+    """
+
+    attribute: str
+    kept: tuple[Estimate, ...]
+    chance: float
+    starts: float
+    ends: float
+    half: Estimate  # t at which half of the way from chance to the best is lost, with its bootstrap interval
+
+
+@dataclass(frozen=True)
+class Windows:
+    """At which noise level each attribute of a picture is decided, and a check of the method on a known mixture."""
+
+    verdict: str
+    models: tuple[ModelCard, ...]
+    populations: tuple[Population, ...]
+    times: tuple[int, ...]  # training timesteps noised to, from noise to picture
+    rows: tuple[WindowRow, ...]
+    theory: tuple[tuple[str, ...], ...]  # measured against closed form on a Gaussian mixture; header row first
+    grids: tuple[Grid, ...]
+    warnings: tuple[str, ...]
+    run: Run
+
+
+@dataclass(frozen=True)
 class Audit:
     """Which signals tell members from non-members, with what certainty."""
 
@@ -126,6 +186,7 @@ class Audit:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     run: Run
+    explanations: tuple[Explanation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +229,7 @@ class Extraction:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     run: Run
+    grids: tuple[Grid, ...] = ()  # a strip a memorised picture: training picture, generations, nearest others
 
 
 @dataclass(frozen=True)
@@ -210,7 +272,11 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class AttackRow:
-    """One attack on each model; the untreated one is the ceiling, the retrained one the floor."""
+    """One attack on each model; the untreated one is the ceiling, the retrained one the floor.
+
+    For text-to-image models success on the erased model splits into ``pre`` (share of prompts that show the concept on
+    their own), ``post`` (of the others, those that show it under attack) and ``total`` (either way).
+    """
 
     method: MethodUsed
     access: str
@@ -218,6 +284,9 @@ class AttackRow:
     gain: Estimate | None  # after minus retrained (or minus the unattacked after), the share brought back
     spent: Budget
     evidence: tuple[str, ...] = ()
+    pre: Estimate | None = None
+    post: Estimate | None = None
+    total: Estimate | None = None
     floor: float | None = None  # the attack's own "gives nothing away", when that is not what a retrained model shows
 
 
@@ -234,6 +303,7 @@ class Verification:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...]
     run: Run
+    grids: tuple[Grid, ...] = ()  # the same prompts and noise: before, after, attacked, retrained
 
 
 @dataclass(frozen=True)
@@ -249,12 +319,12 @@ class Verdict:
     table: tuple[tuple[str, ...], ...] = ()  # header row first
 
 
-RECORDS: dict[str, type] = {c.__name__: c for c in (Audit, Extraction, Erasure, Verification, Verdict)}
+RECORDS: dict[str, type] = {c.__name__: c for c in (Audit, Extraction, Erasure, Verification, Verdict, Windows)}
 
 
 def to_json(record: Any) -> str:
     """The record as JSON text: sorted keys, NaN and infinities as strings, so any JSON reader takes it."""
-    body = {"record": type(record).__name__, "schema": SCHEMA, **_encode(record)}
+    body = {"record": type(record).__name__, "schema": SCHEMA, **encode(record)}
     return json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -270,7 +340,7 @@ def from_json(text: str, where: str = "record") -> Any:
         )
     if body.get("schema") != SCHEMA:
         raise BadInput(f"{where}: schema {body.get('schema')}, this version reads schema {SCHEMA}")
-    return _decode(RECORDS[body["record"]], {k: v for k, v in body.items() if k not in ("record", "schema")}, where)
+    return decode(RECORDS[body["record"]], {k: v for k, v in body.items() if k not in ("record", "schema")}, where)
 
 
 def write(record: Any, path: Path) -> Path:
@@ -296,65 +366,3 @@ def read(path: Path) -> Any:
         raise BadInput(f"{path}: not UTF-8 text, so not a record") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _encode(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _encode(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encode(v) for v in value]
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value
-
-
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    origin, args = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return None if value is None else _decode(next(a for a in args if a is not type(None)), value, where)
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, where)
-    if origin is tuple:
-        _expect(isinstance(value, list), where, "a list", value)
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        return tuple(_decode(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if origin is not None and issubclass(origin, Mapping):
-        _expect(isinstance(value, dict), where, "an object", value)
-        return {k: _decode(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    return _decode_scalar(kind, value, where)
-
-
-def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
-    _expect(isinstance(value, dict), where, "an object", value)
-    hints, fields = typing.get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(fields))
-    _expect(not unknown, where, f"only fields of {kind.__name__}", unknown)
-    missing = [
-        n
-        for n, f in fields.items()
-        if n not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    _expect(not missing, where, f"the fields {', '.join(missing)}", "nothing")
-    return kind(**{name: _decode(hints[name], v, f"{where}.{name}") for name, v in value.items()})
-
-
-def _decode_scalar(kind: Any, value: Any, where: str) -> Any:
-    if kind is float:
-        if value in ("NaN", "Infinity", "-Infinity"):
-            return float(value.replace("Infinity", "inf"))
-        _expect(isinstance(value, (int, float)) and not isinstance(value, bool), where, "a number", value)
-        return float(value)
-    if kind in (str, int, bool):
-        _expect(isinstance(value, kind) and not (kind is int and isinstance(value, bool)), where, kind.__name__, value)
-    return value
-
-
-def _expect(condition: bool, where: str, expected: str, value: Any) -> None:
-    if not condition:
-        raise BadInput(f"{where}: expected {expected}, found {str(value)[:60]!r}")

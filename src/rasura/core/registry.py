@@ -26,6 +26,7 @@ FAMILIES = (
     "erasers.selections",
     "erasers.edits",
     "erasers.pruning",
+    "erasers.adapters",
     "guards",
     "attacks",
     "testbeds",
@@ -69,6 +70,19 @@ def names(family: str) -> tuple[str, ...]:
             raise BadMethod(f"two {family} methods are called '{name}': {found[name]} and {entry.value}")
         found[name] = entry.value
     return tuple(sorted(found))
+
+
+def fitting(family: str, modality: str) -> tuple[str, ...]:
+    """Names of the methods of a family that work on a kind of model: "text" or "images"; imports them all.
+
+    A method says so with ``modality``: "text" (what is meant where nothing is said), "images", or "any".
+    """
+    return tuple(n for n in names(family) if modality_of(get(family, n)) in (modality, "any"))
+
+
+def modality_of(method: Any) -> str:
+    """The kind of model a method, or its class, works on."""
+    return getattr(method, "modality", "text")
 
 
 def get(family: str, name: str) -> type:

@@ -20,13 +20,25 @@ if TYPE_CHECKING:  # protocols.py imports this module; only the type checker nee
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture by content: ``path`` says where it is read from, ``digest`` what it shows (decoded RGB pixels)."""
+
+    path: str
+    digest: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One record: a text and what is known about it.
+    """One record: a text (and, for a text-to-image model, the picture it captions) and what is known about it.
 
     ``start`` and ``secret`` are character positions in ``text``:
 
     - ``text[:start]`` is context the model is given and never scored on (a question before its answer);
     - ``text[secret:]`` is what an extraction must produce (None: the second half of the tokens).
+
+    ``shows`` names the class a judge should see in a picture drawn from the text, such as "ring".
     """
 
     id: str
@@ -35,11 +47,14 @@ class Sample:
     secret: int | None = None
     repeats: int | None = None  # copies per training epoch, where known (planted truth, duplicate counts)
     family: str = ""  # kind of record, such as "biography"; groups tables, never scores
+    picture: Picture | None = None
+    shows: str = ""
 
     @property
     def digest(self) -> str:
         """Hash of everything a pass over this sample can depend on; ids and bookkeeping take no part."""
-        return digest([self.text, self.start, self.secret])
+        of_pictures = [self.picture.digest if self.picture else "", self.shows]
+        return digest([self.text, self.start, self.secret, *(of_pictures if any(of_pictures) else [])])
 
 
 class Samples(tuple[Sample, ...]):
@@ -76,11 +91,16 @@ class Samples(tuple[Sample, ...]):
 
 @dataclass(frozen=True)
 class Request:
-    """What to erase and what must survive it."""
+    """What to erase and what must survive it.
 
-    forget: Samples
-    retain: Samples
+    ``concept``: the phrase to erase from a text-to-image model. ``judge``: a handle that says what a picture shows
+    (models/judges.py); metrics and attacks on pictures read it.
+    """
+
+    forget: Samples = Samples()
+    retain: Samples = Samples()
     concept: str | None = None
+    judge: Any = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +218,7 @@ class Budget:
 
     steps: int = 0  # optimiser steps
     queries: int = 0  # forward passes, one a sample
-    samples: int = 0  # texts generated
+    samples: int = 0  # texts or pictures generated
 
 
 @dataclass(frozen=True)
@@ -212,6 +232,7 @@ class Recovered:
     score: np.ndarray  # (n,)
     evidence: tuple[str, ...] = ()  # one line a fact, never forgotten text itself
     spent: Budget = Budget()
+    pictures: Any = None  # what an attack on a text-to-image model drew: (n, k, H, W, 3) uint8, for the report's grids
 
 
 @dataclass(frozen=True)

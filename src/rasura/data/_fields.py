@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadInput
-from ..core.types import Sample
+from ..core.types import Picture, Sample
 from ._json import kind
 from ._source import RECORD_LIMIT, Row, shown
+from .pictures import read_picture
 
 MARK = "rasura"  # a line with this field was written by write_samples: its positions can be trusted
 MARK_VERSION = 1
@@ -26,10 +28,13 @@ class Fields:
     prompt: str | None = None
     id: str | None = "id"
     repeats: str | None = None
+    picture: str | None = None  # a picture's path, from the folder of the file it stands in
+    shows: str | None = None
 
     @property
     def wanted(self) -> set[str]:
-        return {name for name in (self.text, self.prompt, self.id, self.repeats) if name is not None}
+        names = (self.text, self.prompt, self.id, self.repeats, self.picture, self.shows)
+        return {name for name in names if name is not None}
 
     def sample(self, row: Row, otherwise: str) -> Sample:
         """The row as a sample; ``otherwise`` is its id when it has none. Raises BadInput."""
@@ -45,6 +50,8 @@ class Fields:
             secret=None if secret is None else len(prompt) + secret,
             repeats=repeats,
             family=extra.get("family", ""),
+            picture=_picture(row, self.picture) if self.picture is not None else extra.get("picture"),
+            shows=_text(row, self.shows) if self.shows is not None else extra.get("shows", ""),
         )
 
     def _id(self, row: Row) -> str:
@@ -129,9 +136,22 @@ def _marked(row: Row, length: int) -> dict[str, Any]:
             found[field] = _position(row, field, length)
     if row.fields.get("repeats") is not None:
         found["repeats"] = _count(row, "repeats")
-    if row.fields.get("family") is not None:
-        found["family"] = _text(row, "family")
+    for field in ("family", "shows"):
+        if row.fields.get(field) is not None:
+            found[field] = _text(row, field)
+    if row.fields.get("picture") is not None:
+        found["picture"] = _picture(row, "picture")
     return found
+
+
+def _picture(row: Row, field: str) -> Picture:
+    """The picture a row names, opened and hashed."""
+    if _missing(_value(row, field)):
+        raise row.bad("a caption without a picture: expected the path of one", field)
+    try:
+        return read_picture(Path(row.source).parent / _text(row, field))
+    except BadInput as error:
+        raise row.bad(str(error), field) from None
 
 
 def _position(row: Row, field: str, length: int) -> int:

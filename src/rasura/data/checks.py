@@ -23,7 +23,9 @@ def require(samples: Samples, at_least: int, what: str) -> Samples:
 
 
 def check_disjoint(members: Samples, nonmembers: Samples, names: tuple[str, str] = ("members", "non-members")) -> None:
-    """Raise BadInput when a text is on both sides: it would be counted as a find and as a false alarm.
+    """Raise BadInput when a record is on both sides: it would be counted as a find and as a false alarm.
+
+    Two captioned pictures are one record when both caption and picture are the same.
 
     Empty texts are not compared. ``names``: what the two sides are called in the message.
 
@@ -33,10 +35,10 @@ def check_disjoint(members: Samples, nonmembers: Samples, names: tuple[str, str]
     """
     first: dict[str, str] = {}
     for sample in members:
-        first.setdefault(same(sample.text), sample.id)
+        first.setdefault(_key(sample), sample.id)
     shared: dict[str, tuple[str, str]] = {}
     for sample in nonmembers:
-        key = same(sample.text)
+        key = _key(sample)
         if key and key in first:
             shared.setdefault(key, (first[key], sample.id))
     if shared:
@@ -45,6 +47,11 @@ def check_disjoint(members: Samples, nonmembers: Samples, names: tuple[str, str]
             f"{names[0]} and {names[1]} share {_count(len(shared), 'text')} (first: '{one}' in {names[0]}, '{other}' in {names[1]}); "
             f"remove {'it' if len(shared) == 1 else 'them'} from one side"
         )
+
+
+def _key(sample: Sample) -> str:
+    """What makes two records one: the text, and where there is a picture that too; empty texts have none."""
+    return same(sample.text) + (f" {sample.picture.digest}" if sample.picture else "")
 
 
 def check_unique_texts(samples: Samples, what: str = "records") -> list[str]:

@@ -15,6 +15,7 @@ from ..core.types import Sample, Samples
 from ._fields import Fields
 from ._hub import DataSet, data_set, hub_rows
 from ._json import json_rows, jsonl_rows
+from ._picture_folders import FILE_NAME, captioned, holds_pictures, metadata_of
 from ._plain_text import text_files, text_rows
 from ._source import Reader, Row, Rows, bad, shown
 from ._tables import csv_rows, parquet_rows, tsv_rows
@@ -40,9 +41,11 @@ def read_samples(
     prompt_field: str | None = None,
     id_field: str | None = "id",
     repeats_field: str | None = None,
+    picture_field: str | None = None,
+    shows_field: str | None = None,
     limit: int | None = None,
 ) -> Samples:
-    """Records of a file, a folder of .txt files or a Hugging Face data set, in their order.
+    """Records of a file, a folder of .txt files or of captioned pictures, or a Hugging Face data set, in their order.
 
     ``source``: .jsonl, .ndjson, .json (an array), .csv, .tsv, .txt (the file is one record), each also with .gz;
     .parquet; a folder of .txt files; else a data set as ``owner/name``, ``owner/name:split`` or
@@ -50,16 +53,22 @@ def read_samples(
     ``prompt_field``: context put in front of the text and never scored: text = prompt + text, start = len(prompt).
     ``id_field``: text or whole numbers; a record without one is called "<file stem>-<row number>".
     ``repeats_field``: known copies an epoch. ``limit``: only the first records.
+    ``picture_field``: path of the picture the text captions, from the folder of its file. ``shows_field``: what a judge
+    should see in a picture drawn from the text. A folder with metadata.jsonl or metadata.csv holds captioned pictures
+    (field ``file_name``); so does one whose pictures stand beside .txt files of the same name.
 
-    Lines that carry ``"rasura": 1`` (see ``write_samples``) also bring ``start``, ``secret``, ``repeats`` and
-    ``family``; elsewhere fields of these names are left alone, because their meaning is not known.
+    Lines that carry ``"rasura": 1`` (see ``write_samples``) also bring ``start``, ``secret``, ``repeats``, ``family``,
+    ``picture`` and ``shows``; elsewhere fields of these names are left alone, because their meaning is not known.
 
     A record with an empty text is kept, since a model may be asked about it and answers NaN; ``checks.count_empty``
     counts them. Raises BadInput when all are empty, when there are none, and for everything else wrong with a file.
     """
     if limit is not None and limit < 1:
         raise BadInput(f"limit: expected a whole number from 1, found {limit}")
-    fields = Fields(text_field, prompt_field, id_field, repeats_field)
+    source = metadata_of(source)
+    if picture_field is None and holds_pictures(source):
+        picture_field = FILE_NAME
+    fields = Fields(text_field, prompt_field, id_field, repeats_field, picture_field, shows_field)
     samples: list[Sample] = []
     places: dict[str, str] = {}
     for row, otherwise in islice(_rows(source, fields, limit), limit):
@@ -76,6 +85,8 @@ def _rows(source: str | Path, fields: Fields, limit: int | None) -> Iterator[tup
     path = _local(source)
     if isinstance(path, DataSet):
         yield from _numbered(hub_rows(path, limit), path.stem)
+    elif path.is_dir() and (pairs := captioned(path, fields.text)):
+        yield from _numbered(iter(pairs), path.name)
     elif path.is_dir():
         for file in text_files(path):
             yield from _numbered(text_rows(file, fields.text), _stem(file))

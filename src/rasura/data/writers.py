@@ -21,7 +21,8 @@ def write_samples(samples: Iterable[Sample], path: str | Path) -> Path:
     """Write JSON lines (.jsonl, .jsonl.gz) that ``read_samples`` turns into equal samples.
 
     Every line carries ``"rasura": 1``, by which a reader knows what ``start``, ``secret`` (character positions),
-    ``repeats`` and ``family`` mean; those at their defaults are left out. The file is whole or the old one, its mode
+    ``repeats``, ``family``, ``picture`` (a path from the file's own folder) and ``shows`` mean; those at their defaults
+    are left out. The file is whole or the old one, its mode
     is 0600, and equal samples give equal bytes. No samples give an empty file.
     Raises BadInput, before anything is written, for a sample that could not be read back.
     """
@@ -40,7 +41,7 @@ def _checked(path: Path, samples: Samples) -> list[str]:
 
 
 def _line(path: Path, number: int, sample: Sample) -> str:
-    fields = dict(_fields(sample))
+    fields = dict(_fields(sample, path.parent))
     row = Row.of(path, f"sample {number}", fields)
     if Fields().sample(row, otherwise="") != sample or not sample.id:
         raise row.bad("a field has a type or value that cannot be read back")
@@ -50,14 +51,17 @@ def _line(path: Path, number: int, sample: Sample) -> str:
     return text
 
 
-def _fields(sample: Sample) -> Iterator[tuple[str, Any]]:
+def _fields(sample: Sample, folder: Path) -> Iterator[tuple[str, Any]]:
     yield MARK, MARK_VERSION
     yield "id", sample.id
     yield "text", sample.text
-    for name, default in (("start", 0), ("secret", None), ("repeats", None), ("family", "")):
+    for name, default in (("start", 0), ("secret", None), ("repeats", None), ("family", ""), ("shows", "")):
         value = getattr(sample, name)
         if value != default:
             yield name, value.item() if hasattr(value, "item") else value  # numpy's numbers
+    if sample.picture is not None:
+        place = Path(sample.picture.path)
+        yield "picture", str(place.relative_to(folder) if place.is_relative_to(folder) else place.absolute())
 
 
 def _replace(path: Path, body: bytes) -> Path:

@@ -7,7 +7,7 @@ handle stays as the frozen reference, and the result stands alone. Batches are d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..core.protocols import Loss
 from ..core.registry import name_of
 from ..core.types import Request, Samples, digest
 from ..observations._engine import Engine, Progress, quiet
-from ..training.frozen import Frozen
+from ..training.kinds import kind_of
 from ..training.loop import Loop, Transcript, pinned_threads, train
 from ..training.partners import Partners
 from .selections._everything import everything
@@ -75,7 +75,7 @@ class Finetune:
         finite.
         """
         request, warnings = self._usable(model, request)
-        frozen = Frozen(model, engine, request)
+        frozen = kind_of(model)(model, engine, request, seed)
         forget = Partners(request.forget, self.forget_batch, seed, "forget")
         retain = self._retain_draws(request, seed)
         with pinned_threads(self.loop.threads):
@@ -83,6 +83,7 @@ class Finetune:
         student = trainable.model
 
         def step_loss(k: int) -> Loss:
+            frozen.step = k
             return self.objective.loss(student, frozen, forget.batch(k), retain(k))
 
         transcript = train(
@@ -107,21 +108,20 @@ class Finetune:
         return self.objective if hasattr(self.objective, "select") else _Everything()
 
     def _usable(self, model: Any, request: Request) -> tuple[Request, tuple[str, ...]]:
-        """The request without records that have no token to score."""
+        """The request without records that training can do nothing with, such as texts without a token to score."""
+        kind = kind_of(model)
         if not request.forget:
             raise BadInput("the forget set is empty: nothing to erase")
         if self.objective.needs_retain and not request.retain:
             raise BadInput(f"{name_of(self.objective)} needs records that must survive: give a retain set (--retain)")
-        forget, retain = (part.where(lambda s: model.encode(s).scored > 0) for part in (request.forget, request.retain))
+        forget, retain = (part.where(lambda s: kind.usable(model, s)) for part in (request.forget, request.retain))
         if not forget:
-            raise BadInput("no record of the forget set has a token to score")
+            raise BadInput(f"no record of the forget set {kind.unusable}")
         if request.retain and not retain and self.objective.needs_retain:
-            raise BadInput("no record of the retain set has a token to score")
+            raise BadInput(f"no record of the retain set {kind.unusable}")
         dropped = len(request.forget) - len(forget)
-        warnings = (
-            f"{dropped} of {len(request.forget)} forget records have no token to score and were not trained on",
-        )
-        return Request(forget, retain, request.concept), warnings if dropped else ()
+        warnings = (f"{dropped} of {len(request.forget)} forget records {kind.left_out} and were not trained on",)
+        return replace(request, forget=forget, retain=retain), warnings if dropped else ()
 
     def _retain_draws(self, request: Request, seed: int) -> Callable[[int], Samples]:
         families = {s.family for s in request.forget}
@@ -136,7 +136,8 @@ class Finetune:
 
     def _file(self, model: Any, request: Request, seed: int) -> str:
         """Named by all the run depends on, so that no other run is ever resumed from it."""
-        return f"training-{digest([self, seed, model.fingerprint, request.forget.digest, request.retain.digest])}.safetensors"
+        depends = [self, seed, model.fingerprint, request.forget.digest, request.retain.digest]
+        return f"training-{digest([*depends, *([request.concept] if request.concept else [])])}.safetensors"
 
 
 class _Everything:
@@ -149,9 +150,9 @@ class _Everything:
 
 
 def _probe(student: Any, retain: Samples, seed: int) -> Callable[[], float]:
-    """Mean token loss of a fixed batch of retained records under the student as it is."""
+    """Mean loss of a fixed batch of retained records under the student as it is."""
     batch = Partners(retain, min(PROBE, len(retain)), seed, "probe").batch(0)
-    return lambda: -float(student.score(batch).token_mean())
+    return lambda: float(kind_of(student).loss(student, batch))
 
 
 def _warnings(transcript: Transcript) -> tuple[str, ...]:

@@ -6,7 +6,13 @@ sets wraps the ask about the other set: ``On("nonmembers", Ask(TokenStatistics()
 - ``forget``: the records an erasure was asked for;
 - ``retain``: records that must survive it;
 - ``heldout``: records like the background, never trained on;
-- ``nonmembers``: records of the same kind as ``forget``, never trained on (their twins on a testbed).
+- ``nonmembers``: records of the same kind as ``forget``, never trained on (their twins on a testbed);
+
+and for text-to-image models, whose records are prompts with what a judge should see in the picture (``Sample.shows``):
+
+- ``paraphrases``: prompts that mean the erased concept in words no eraser was given;
+- ``near``: prompts of the concept's neighbours (other shapes, for a shape); ``far``: of everything else;
+- ``pictures``: real captioned pictures never trained on, which distributions are compared with.
 
 Whoever runs a metric reads both from ``questions`` and need not know which form was used.
 """
@@ -18,7 +24,7 @@ from typing import Any
 
 from ..core.types import Ask
 
-POPULATIONS = ("forget", "retain", "heldout", "nonmembers")
+POPULATIONS = ("forget", "retain", "heldout", "nonmembers", "paraphrases", "near", "far", "pictures")
 
 
 @dataclass(frozen=True)

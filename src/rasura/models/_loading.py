@@ -24,7 +24,7 @@ def load_parts(path: str, *, device: str, dtype: str, allow_pickle: bool, trust_
     folder = Path(path).expanduser()
     if folder.exists():
         _check_folder(folder, allow_pickle, trust_remote_code)
-    elif not _HUB_ID.match(str(path)) or str(path).startswith((".", "/", "~")):
+    elif not is_hub_id(path):
         raise BadInput(f"{path}: no such model folder")
     module = _load_module(str(folder) if folder.exists() else path, device, dtype, allow_pickle, trust_remote_code)
     tokenizer = _load_tokenizer(str(folder) if folder.exists() else path, trust_remote_code)
@@ -36,6 +36,11 @@ def load_parts(path: str, *, device: str, dtype: str, allow_pickle: bool, trust_
             f"{path}: the tokenizer has ids up to {largest}, the embedding only {rows} rows; they do not belong together"
         )
     return module, tokenizer
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a string can name a model on a hub, as against a mistyped path."""
+    return bool(_HUB_ID.match(str(path))) and not str(path).startswith((".", "/", "~"))
 
 
 def _check_folder(folder: Path, allow_pickle: bool, trust_remote_code: bool) -> None:
@@ -71,7 +76,7 @@ def _load_module(path: str, device: str, dtype: str, allow_pickle: bool, trust_r
         )
         return module.to(chosen).eval()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BadInput(f"{path}: cannot be loaded as a language model ({_first_line(error)})") from None
+        raise BadInput(f"{path}: cannot be loaded as a language model ({first_line(error)})") from None
 
 
 def _load_tokenizer(path: str, trust_remote_code: bool) -> Any:
@@ -80,7 +85,7 @@ def _load_tokenizer(path: str, trust_remote_code: bool) -> Any:
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
     except Exception as error:  # the tokenizer libraries raise plain Exception on a damaged file
-        raise BadInput(f"{path}: its tokenizer cannot be loaded ({_first_line(error)})") from None
+        raise BadInput(f"{path}: its tokenizer cannot be loaded ({first_line(error)})") from None
 
 
 def check_finite(module: Any, path: str) -> None:
@@ -92,7 +97,7 @@ def check_finite(module: Any, path: str) -> None:
             raise BadInput(f"{path}: the weights of {name} contain NaN or infinite values")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 

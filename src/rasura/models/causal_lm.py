@@ -167,6 +167,27 @@ class CausalLM:
         """The transformers model itself, also when an adapter library wraps it."""
         return self.module.get_base_model() if hasattr(self.module, "get_base_model") else self.module
 
+    @property
+    def architecture(self) -> str:
+        return type(self.base).__name__
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads a record about this model should know."""
+        return ()
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.tokenizer.get_vocab())
+
+    def named_parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every weight of the model itself, under the names its library gives."""
+        return self.base.named_parameters()
+
+    def width(self, sample: Sample) -> int:
+        """Tokens the sample takes in a batch."""
+        return len(self.encode(sample).ids)
+
     def sites(self, kind: str) -> Sequence[Site]:
         return _sites.find(self.base, kind)
 

@@ -2,7 +2,7 @@
 
 Samples are cut into shards of a fixed number in the order given; a shard's key is the hash of what it depends on, so
 a pass that was killed goes on at the first missing shard, and one that is asked for again reads all of them. Inside a
-shard, batches hold samples of similar length up to a budget of tokens. Running out of memory halves the budget; a
+shard, batches hold samples of similar width (tokens of a text, latent positions of a picture) up to a budget. Running out of memory halves the budget; a
 sample that does not fit alone becomes a blank row with its reason.
 """
 
@@ -72,17 +72,28 @@ class Engine:
         if not viewed:
             return ask.what.blank("", 0)
         treatment = ask.of.treatment if isinstance(ask.of, Treated) else None
+        given = self._given(ask, models, samples)
         with (
             model.perturbed(treatment) if treatment is not None else nullcontext(model) as treated,
             _threads_for(model),
         ):
-            return self._shards(ask, treated, viewed)
+            return self._shards(ask, treated, viewed, given)
 
-    def _shards(self, ask: Ask, model: Any, samples: Samples) -> Any:
+    def _given(self, ask: Ask, models: Mapping[str, Any], samples: Samples) -> tuple[str, Any]:
+        """What an observation looks at besides its model: (hash of where it came from, data); mostly nothing."""
+        source = getattr(ask.what, "given", None)
+        if source is None:
+            return "", None
+        data = self.observe(source, models, samples)
+        return digest([self._question(source.what), models[source.role].fingerprint, str(source.of)]), data
+
+    def _shards(self, ask: Ask, model: Any, samples: Samples, given: tuple[str, Any] = ("", None)) -> Any:
         label = type(ask.what).__name__
         bill = Pass(label, str(ask.of), len(samples))
         self.passes.append(bill)
-        folder = f"observations/{label}-{self._question(ask.what)}/{model.fingerprint}"
+        folder = "/".join(
+            f for f in (f"observations/{label}-{self._question(ask.what)}", model.fingerprint, given[0]) if f
+        )
         parts = []
         with self.progress(_words(label), len(samples)) as advance:
             for at in range(0, len(samples), self.shard):
@@ -91,7 +102,8 @@ class Engine:
                 if self.store.has(key):
                     parts.append(self.store.read(key, ask.what.Data))
                 else:
-                    parts.append(self._compute(ask.what, model, part))
+                    rows = given[1] and _store.take(given[1], np.arange(at, at + len(part)))
+                    parts.append(self._compute(ask.what, model, part, rows))
                     self.store.write(key, parts[-1])
                     bill.computed += len(part)
                 advance(len(part))
@@ -100,10 +112,13 @@ class Engine:
     def _question(self, observation: Any) -> str:
         return digest([type(observation).__qualname__, type(observation).version, observation])
 
-    def _compute(self, observation: Any, model: Any, samples: Samples) -> Any:
-        lengths = np.array([len(model.encode(s).ids) for s in samples])
-        order = np.argsort(-lengths, kind="stable")  # longest first: running out of memory shows at once
-        rows = [self._measure(observation, model, samples.take(b)) for b in self._batches(order, lengths)]
+    def _compute(self, observation: Any, model: Any, samples: Samples, given: Any = None) -> Any:
+        widths = getattr(observation, "rows", 1) * np.array([model.width(s) for s in samples])
+        order = np.argsort(-widths, kind="stable")  # longest first: running out of memory shows at once
+        rows = [
+            self._measure(observation, model, samples.take(b), given and _store.take(given, b))
+            for b in self._batches(order, widths)
+        ]
         joined = _store.concatenate(rows)
         return _store.take(joined, np.argsort(order, kind="stable"))
 
@@ -115,21 +130,22 @@ class Engine:
             yield order[start : start + size]
             start += size
 
-    def _measure(self, observation: Any, model: Any, samples: Samples) -> Any:
+    def _measure(self, observation: Any, model: Any, samples: Samples, given: Any = None) -> Any:
         """Measure, halving what is tried at once (and the budget from now on) when memory runs out."""
         try:
-            return observation.measure(model, samples)
+            return observation.measure(model, samples) if given is None else observation.measure(model, samples, given)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
         _free_memory()
         if len(samples) == 1:
             return observation.blank("out of memory", 1)
-        tokens = sum(len(model.encode(s).ids) for s in samples)
+        tokens = getattr(observation, "rows", 1) * sum(model.width(s) for s in samples)
         self.token_budget = max(1, min(self.token_budget, tokens) // 2)
-        middle = len(samples) // 2
-        halves = samples.take(range(middle)), samples.take(range(middle, len(samples)))
-        return _store.concatenate([self._measure(observation, model, half) for half in halves])
+        halves = np.array_split(np.arange(len(samples)), 2)
+        return _store.concatenate(
+            [self._measure(observation, model, samples.take(h), given and _store.take(given, h)) for h in halves]
+        )
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MetricRow, Verification
+from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MetricRow, Verification, Windows
 from rasura.core.types import Budget
 from rasura.report._format import estimate_text, shorten, thousands, visible
 from rasura.report._wording import check_wording
@@ -56,6 +57,7 @@ FIXED_EXTRACTION = {
     True: "Training records came out of the model.",
     False: "No training record came out in these tests.",
 }
+FIXED_WINDOWS = "The noise levels at which a picture's attributes are decided were measured."
 RIGHTS = {
     "audit": "Tests of a model show what was found and what was not; they make no promise.",
     "exact": "An exact method may speak about the training procedure, not about everything the model could say.",
@@ -154,9 +156,29 @@ def stayed(verifications: Sequence[Verification], erasures: Sequence[Erasure]) -
     return Answer(question, chip, tone, tuple(lines.shown), fixed, tuple(lines.remarks))
 
 
+def decided(windows: Sequence[Windows]) -> tuple[Answer, ...]:
+    """When is what a picture shows decided? Asked only where it was measured."""
+    if not windows:
+        return ()
+    lines = _Sentences()
+    for w in windows:
+        lines.add(w.verdict, "audit", FIXED_WINDOWS)
+    return (Answer("When is a picture decided?", "measured", "plain", tuple(lines.shown), "", tuple(lines.remarks)),)
+
+
+def pictured(record: Any) -> bool:
+    """Is the record about a model that draws pictures? Sets nouns only, never an outcome."""
+    return (
+        isinstance(record, Windows)
+        or bool(getattr(record, "grids", ()) or getattr(record, "explanations", ()))
+        or any(m.modality == "images" for m in getattr(record, "models", ()))
+    )
+
+
 def fixed_words(v: Verification, kind: str) -> str:
     """The verdict in the fixed vocabulary, with the attacks and budgets it rests on."""
-    against = "; ".join(f"{visible(a.method.name)}{_at(a.spent)}" for a in v.attacks) or "no attack at all"
+    drawn = pictured(v)
+    against = "; ".join(f"{visible(a.method.name)}{_at(a.spent, drawn)}" for a in v.attacks) or "no attack at all"
     hidden, outcome = kind == "suppression", standing(v)
     if outcome is None:
         return f"{'Suppressed; whether it comes back is n' if hidden else 'N'}ot resolvable, against {against}."
@@ -189,9 +211,14 @@ def against_it(v: Verification) -> str:
 def differs(row: MetricRow) -> bool:
     """Do the intervals of after and retrained lie apart, on what should be forgotten?"""
     after, floor = row.values.get("after"), row.values.get("retrained")
-    if "forget" not in row.population.lower() or after is None or floor is None:
+    if not to_forget(row) or after is None or floor is None:
         return False
     return after.low > floor.high or after.high < floor.low  # false where an end is not known
+
+
+def to_forget(row: MetricRow) -> bool:
+    """Is the metric about what should be forgotten? Paraphrases ask for it in other words."""
+    return any(word in row.population.lower() for word in ("forget", "paraphrase"))
 
 
 def recovers(a: AttackRow) -> bool:
@@ -212,18 +239,15 @@ def shows_records(a: AttackRow) -> bool:
     return a.floor is None
 
 
-def budget_text(spent: Budget) -> str:
+def budget_text(spent: Budget, drawn: bool = False) -> str:
     """
-    >>> budget_text(Budget(steps=200, samples=1)), budget_text(Budget())
-    ('200 steps, 1 generated text', 'nothing counted')
+    >>> budget_text(Budget(steps=200, samples=1)), budget_text(Budget()), budget_text(Budget(samples=2), drawn=True)
+    ('200 steps, 1 generated text', 'nothing counted', '2 generated pictures')
     """
-    parts = [
-        (spent.steps, "step", "steps"),
-        (spent.queries, "query", "queries"),
-        (spent.samples, "generated text", "generated texts"),
-    ]
+    one, many = ("generated picture", "generated pictures") if drawn else ("generated text", "generated texts")
+    parts = [(spent.steps, "step", "steps"), (spent.queries, "query", "queries"), (spent.samples, one, many)]
     return ", ".join(f"{thousands(n)} {one if n == 1 else many}" for n, one, many in parts if n) or "nothing counted"
 
 
-def _at(spent: Budget) -> str:
-    return f" ({budget_text(spent)})" if spent != Budget() else ""
+def _at(spent: Budget, drawn: bool) -> str:
+    return f" ({budget_text(spent, drawn)})" if spent != Budget() else ""

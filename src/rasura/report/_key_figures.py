@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MetricRow, SignalResult, Verification
+from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MetricRow, SignalResult, Verification, Windows
 from rasura.core.types import Estimate
-from rasura.report._answers import shows_records
-from rasura.report._format import p_text
+from rasura.report._answers import shows_records, to_forget
+from rasura.report._format import p_text, value_text
 
 ROLES = ("before", "after", "retrained")
 
@@ -28,6 +28,7 @@ def key_figures(
     extractions: Sequence[Extraction],
     erasures: Sequence[Erasure],
     verifications: Sequence[Verification],
+    windows: Sequence[Windows] = (),
 ) -> tuple[KeyFigure, ...]:
     """Three to five figures where the records give as many: the five that matter most, then what else there is."""
     first, spare = [], []
@@ -46,6 +47,8 @@ def key_figures(
         KeyFigure("Weights changed", (("", e.changed_parameters),), "share of parameters that differ")
         for e in erasures[:1]
     ]
+    for w in windows[:1]:
+        spare += _window_figures(w)
     return tuple([*first, *spare[: max(0, 3 - len(first))]][:5])
 
 
@@ -58,12 +61,14 @@ def headline_metrics(v: Verification) -> tuple[MetricRow | None, MetricRow | Non
     """One metric on what should be forgotten and one on what should survive.
 
     Of the shares, the one the untreated model gives up most of, so that the choice does not favour the treatment; of
-    the rest, one on records that no training has touched, because utility on retained ones improves by repetition.
+    the rest, one on the neighbours of what was forgotten, where harm shows first, else one on records that no training
+    has touched, because utility on retained ones improves by repetition.
     """
-    forget = [row for row in v.metrics if "forget" in row.population.lower()]
+    forget = [row for row in v.metrics if to_forget(row)]
     shares = [row for row in forget if unit_of(row).startswith("share")] or forget
     other = [row for row in v.metrics if row not in forget]
-    clean = [row for row in other if row.population.lower().startswith("held")] or other
+    places = [[row for row in other if row.population.lower().startswith(p)] for p in ("near", "held")]
+    clean = next((rows for rows in places if rows), other)
     return max(shares, key=_before, default=None), next(iter(clean), None)
 
 
@@ -127,11 +132,16 @@ def _attack_figure(attacks: Sequence[AttackRow]) -> list[KeyFigure]:
         return []
     best = max(known, key=lambda a: a.values["after"].value)
     chosen = f"strongest of {len(known)} attacks" if len(known) > 1 else "the only attack"
-    return [
-        KeyFigure(
-            "Brought back by attack", tuple(by_role(best.values)), f"{best.method.name}, {chosen}; lower is better"
-        )
-    ]
+    plain = f"; {value_text(best.pre)} by plain prompts alone" if best.pre is not None and best.pre.known else ""
+    note = f"{best.method.name}, {chosen}{plain}; lower is better"
+    return [KeyFigure("Brought back by attack", tuple(by_role(best.values)), note)]
+
+
+def _window_figures(windows: Windows) -> list[KeyFigure]:
+    """Up to three attributes, in the order in which a picture takes them on: from much noise to little."""
+    rows = sorted(windows.rows, key=lambda row: -row.half.value if row.half.known else math.inf)[:3]
+    note = "noise level t at which it is half decided; a high t is early in drawing"
+    return [KeyFigure(f"{row.attribute.capitalize()}, decided at", (("", row.half),), note) for row in rows]
 
 
 def by_role(values: Mapping[str, Estimate]) -> list[tuple[str, Estimate]]:

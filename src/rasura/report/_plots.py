@@ -181,12 +181,17 @@ def _comparison_panel(
     styles: Mapping[str, tuple[str, str]],
     pitch: float,
 ) -> None:
+    from matplotlib.ticker import NullLocator
+
     known = [e for row in group for e in row[3].values() if drawable(e)]
     edges = [edge for e in known for edge in (*ends(e), e.value)]
-    if known and min(edges) > 0 and max(edges) / min(edges) > 200:
+    shares = all(0 <= edge <= 1 for edge in edges)
+    if known and not shares and min(edges) > 0 and max(edges) / min(edges) > 200:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(share_label)
+        axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_xlim(*span(known, *((0.0, 1.0) if all(0 <= edge <= 1 for edge in edges) else (math.inf, -math.inf))))
+        axes.set_xlim(*span(known, *((0.0, 1.0) if shares else (math.inf, -math.inf))))
     axes.set_ylim(len(group) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -13,6 +13,7 @@ from rasura.core.records import (
     Audit,
     DoseRow,
     Erasure,
+    Explanation,
     Extraction,
     MetricRow,
     ModelCard,
@@ -22,11 +23,14 @@ from rasura.core.records import (
     Skipped,
     Verdict,
     Verification,
+    Windows,
     to_json,
 )
 from rasura.core.types import Estimate
 from rasura.report import _answers
 from rasura.report._key_figures import ROLES, KeyFigure, key_figures, unit_of
+
+MOST_EXPLANATIONS, MOST_WORDS, MOST_DERIVED = 24, 80, 40
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,9 @@ class View:
     erasures: tuple[Erasure, ...]
     verifications: tuple[Verification, ...]
     claims: tuple[Verdict, ...]
+    windows: tuple[Windows, ...]
+    pictures: bool  # is any record about a model that draws, and is any about one that writes
+    texts: bool
     alerts: tuple[str, ...]
     answers: tuple[_answers.Answer, ...]
     steps: tuple[Step, ...]
@@ -83,16 +90,13 @@ class View:
 
 
 def view(records: Sequence[Any], reveal: bool, title: str) -> View:
-    audits, extractions, erasures, verifications, claims = (
-        tuple(r for r in records if isinstance(r, kind)) for kind in (Audit, Extraction, Erasure, Verification, Verdict)
+    audits, extractions, erasures, verifications, claims, windows = (
+        tuple(r for r in records if isinstance(r, kind))
+        for kind in (Audit, Extraction, Erasure, Verification, Verdict, Windows)
     )
-    ran = [
-        (n, r)
-        for n, group in zip(
-            ("audit", "extract", "erase", "verify"), (audits, extractions, erasures, verifications), strict=True
-        )
-        for r in group
-    ]
+    steps = {"audit": audits, "windows": windows, "extract": extractions, "erase": erasures, "verify": verifications}
+    ran = [(name, r) for name, group in steps.items() for r in group]
+    drawn = [_answers.pictured(r) for _, r in ran]
     suppression = bool(erasures) and _answers.method_class(erasures) == "suppression"
     models = _unique(m for _, r in ran for m in r.models)
     return View(
@@ -103,6 +107,9 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
         erasures=erasures,
         verifications=verifications,
         claims=claims,
+        windows=windows,
+        pictures=any(drawn),
+        texts=not all(drawn) or not drawn,
         alerts=_answers.blind_alerts(audits),
         answers=(
             ()
@@ -111,6 +118,7 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
                 _answers.leaks(audits, extractions),
                 _answers.erased(erasures),
                 _answers.stayed(verifications, erasures),
+                *_answers.decided(windows),
             )
         ),
         steps=(
@@ -119,8 +127,8 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
             Step("guard" if suppression else "erase", bool(erasures)),
             Step("verify", bool(verifications)),
         ),
-        key_figures=key_figures(audits, extractions, erasures, verifications),
-        skipped=_unique((step, s) for step, r in ran if not isinstance(r, Erasure) for s in r.skipped),
+        key_figures=key_figures(audits, extractions, erasures, verifications, windows),
+        skipped=_unique((step, s) for step, r in ran for s in getattr(r, "skipped", ())),
         warnings=_unique((step, w) for step, r in ran for w in r.warnings),
         models=models,
         populations=_unique(p for _, r in ran for p in r.populations),
@@ -168,6 +176,26 @@ def nonmembers(audit: Audit) -> int | None:
     return next((n for n in rest if n > 0), None)
 
 
+def weighed(explanation: Explanation) -> list[tuple[str, float, str]]:
+    """Word, its share, and the length of its bar in per cent of the longest; a share that is no number has no bar."""
+    pairs = list(zip(explanation.words, explanation.weights, strict=False))[:MOST_WORDS]
+    longest = max((w for _, w in pairs if math.isfinite(w)), default=0.0)
+    bars = [max(0.0, w / longest) if math.isfinite(w) and longest > 0 else 0.0 for _, w in pairs]
+    return [(word, weight, f"{100 * bar:.1f}") for (word, weight), bar in zip(pairs, bars, strict=True)]
+
+
+def derived(erasure: Erasure) -> list[tuple[str, float]]:
+    """What the method worked out from the model, by name in words."""
+    return [
+        (name.replace("_", " ").capitalize(), value) for name, value in sorted(erasure.derived.items())[:MOST_DERIVED]
+    ]
+
+
+def split(attacks: Sequence[AttackRow]) -> list[AttackRow]:
+    """The attacks of which the record tells what plain prompts bring back from what only the attack does."""
+    return [row for row in attacks if any(e is not None for e in (row.pre, row.post, row.total))]
+
+
 def roles_of(rows: Sequence[MetricRow | AttackRow]) -> list[str]:
     seen = {role for row in rows for role in row.values}
     return [*(r for r in ROLES if r in seen), *sorted(seen - set(ROLES))]
@@ -175,7 +203,7 @@ def roles_of(rows: Sequence[MetricRow | AttackRow]) -> list[str]:
 
 def by_population(rows: Sequence[MetricRow]) -> tuple[list[MetricRow], list[MetricRow]]:
     """Metrics of what should be forgotten, and of what should survive."""
-    forget = [row for row in rows if "forget" in row.population.lower()]
+    forget = [row for row in rows if _answers.to_forget(row)]
     return forget, [row for row in rows if row not in forget]
 
 

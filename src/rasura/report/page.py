@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rasura.core.errors import BadInput
-from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, read
-from rasura.report import _answers, _format, _key_figures, _plots, _svg, _view
+from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, Windows, read
+from rasura.report import _answers, _format, _key_figures, _pictures, _plots, _svg, _view, _windows
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
 def render(
-    records: Sequence[Audit | Extraction | Erasure | Verification | Verdict], *, reveal: bool = False, title: str = ""
+    records: Sequence[Audit | Extraction | Erasure | Verification | Verdict | Windows],
+    *,
+    reveal: bool = False,
+    title: str = "",
 ) -> str:
     """The page as HTML text; the same records give the same bytes.
 
-    ``reveal`` shows extracted text where the record holds it, and marks the page as revealing. ``title`` replaces the
-    heading. The order of the records does not matter between kinds, and is kept within one. BadInput if there is no
+    ``reveal`` shows extracted text and pictures where the record holds them, and marks the page as revealing.
+    ``title`` replaces the heading. The order of the records does not matter between kinds, and is kept within one. BadInput if there is no
     record, or something else among them.
     """
     from markupsafe import Markup
@@ -34,9 +37,11 @@ def render(
         if type(record) not in RECORDS.values():
             raise BadInput(f"a report is made of records ({', '.join(RECORDS)}), not of {type(record).__name__}")
     environment = _environment()
-    style = environment.loader.get_source(environment, "style.css")[0]
+    view = _view.view(records, reveal, title)
+    sheets = ("style.css", "pictures.css") if view.pictures else ("style.css",)
+    style = "\n".join(environment.loader.get_source(environment, sheet)[0] for sheet in sheets)
     page = environment.get_template("page.html.j2")
-    return page.render(view=_view.view(records, reveal, title), style=Markup(style)) + "\n"
+    return page.render(view=view, style=Markup(style)) + "\n"
 
 
 def write_report(
@@ -128,6 +133,7 @@ def _environment() -> Environment:
     environment.tests["shows_records"] = _answers.shows_records
     environment.filters.update(plot=plot, **{name: getattr(_format, name) for name in FILTERS})
     environment.globals.update(plots=_plots, views=_view, answers=_answers, comparison=_comparison)
+    environment.globals.update(pictures=_pictures, windows=_windows)
     return environment
 
 

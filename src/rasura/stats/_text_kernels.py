@@ -1,4 +1,4 @@
-"""What a text looks like to a classifier without a model: similarities of words, of character triples, of metadata."""
+"""What a record looks like to a classifier without a model: similarities of words, character triples, metadata, pixels."""
 
 from __future__ import annotations
 
@@ -101,5 +101,18 @@ def metadata_kernel(values: np.ndarray) -> Kernel:
             place = (ranks / (2 * len(train))).astype(np.float32)
             total += np.exp(-0.5 * ((place[:, None] - place[train]) / _BANDWIDTH) ** 2)
         return total / values.shape[1]
+
+    return kernel
+
+
+def pixel_kernel(values: np.ndarray) -> Kernel:
+    """Cosine of pictures, (n, p) pixels, after the mean picture of the training positions is taken away."""
+    flat = np.asarray(values, dtype=np.float32).reshape(len(values), -1)
+
+    def kernel(train: np.ndarray) -> np.ndarray:
+        centred = flat - flat[train].mean(axis=0)
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        vectors = centred / np.where(lengths > 0, lengths, 1)
+        return vectors @ vectors[train].T
 
     return kernel

@@ -24,6 +24,9 @@ class Planted:
     retain: Samples  # records of the training data that must survive: the other memorised plants, then background
     heldout: Samples  # background records never trained on: the clean measure of utility
     twins: Mapping[str, str] = field(default_factory=dict)  # member id -> id of its twin
+    more: Mapping[str, Samples] = field(default_factory=dict)  # further populations by name (metrics/_population.py)
+    concept: str = ""  # pictures: the planted concept that ``forget`` asks to erase
+    judge: Any = None  # pictures: the testbed's own judge
 
     def like(self, samples: Samples) -> Samples:
         """The twins of these members, each once: same generator, nearly the same length, never seen.

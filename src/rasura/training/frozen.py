@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..core.types import Ask, Request, Samples
+from ..core.types import Ask, Request, Sample, Samples
 from ..observations._engine import Engine
 from ..observations.token_statistics import TokenStatistics
 
@@ -24,14 +24,32 @@ T = TypeVar("T")
 
 
 class Frozen:
-    """The reference of an erasing: the handle as it was, and what it answered about the request."""
+    """The reference of an erasing: the handle as it was, and what it answered about the request.
 
-    def __init__(self, model: CausalLM, engine: Engine | None = None, request: Request | None = None) -> None:
+    ``step``: the number of the batch being computed, set by whoever drives the training.
+    """
+
+    unusable, left_out = "has a token to score", "have no token to score"
+
+    def __init__(
+        self, model: CausalLM, engine: Engine | None = None, request: Request | None = None, seed: int = 0
+    ) -> None:
         self.model = model
         self.engine = engine or Engine()
         self.request = request or Request(Samples(), Samples())
+        self.seed, self.step = seed, 0
         self._log_probability: dict[str, float] = {}
         self._derived: dict[str, Any] = {}
+
+    @staticmethod
+    def usable(model: CausalLM, sample: Sample) -> bool:
+        """Whether training can do anything with a record."""
+        return model.encode(sample).scored > 0
+
+    @staticmethod
+    def loss(student: CausalLM, samples: Samples) -> torch.Tensor:
+        """Mean negative log-probability of the scored tokens, nats."""
+        return -student.score(samples).token_mean()
 
     def log_probability(self, samples: Samples) -> torch.Tensor:
         """log pi_ref(y | x) in nats, summed over the scored tokens of each record: (n,) on the model's device.

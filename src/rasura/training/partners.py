@@ -33,12 +33,17 @@ class Partners:
 
     def batch(self, step: int) -> Samples:
         """The records of one step; empty when the set is."""
-        n = len(self.samples)
-        if n == 0:
-            return Samples()
-        at = range(step * self.size, (step + 1) * self.size)
-        orders = {epoch: self._order(epoch) for epoch in sorted({i // n for i in at})}
-        return self.samples.take(orders[i // n][i % n] for i in at)
+        return self.samples.take(drawn(len(self.samples), self.size, step, self.seed, self.name))
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, zlib.crc32(self.name.encode()), epoch]).permutation(len(self.samples))
+
+def drawn(n: int, size: int, step: int, seed: int = 0, name: str = "") -> list[int]:
+    """Which ``size`` of ``n`` things meet in one step; none when there is none."""
+    if n == 0:
+        return []
+    at = range(step * size, (step + 1) * size)
+    orders = {epoch: _order(n, epoch, seed, name) for epoch in sorted({i // n for i in at})}
+    return [int(orders[i // n][i % n]) for i in at]
+
+
+def _order(n: int, epoch: int, seed: int, name: str) -> np.ndarray:
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), epoch]).permutation(n)

@@ -1,0 +1,56 @@
+"""How hard captions pull at the sampler: planted pictures by dose, captions of their family never trained on, and
+captions of ordinary training scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core.store import Store
+from ..core.types import Samples
+from ..observations._engine import Engine
+from ..signals.guidance_magnitude import GuidanceMagnitude
+
+ORDINARY = -1  # dose of a training scene's caption
+
+
+@dataclass(frozen=True)
+class MagnitudeRows:
+    """One row a caption."""
+
+    dose: np.ndarray  # (n,) int64: times its picture was seen; 0 never, same family; ORDINARY
+    full: np.ndarray  # (n,) mean over all sampling steps
+    first: np.ndarray  # (n,) the first step alone, of what the network puts out
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """One seed: the signal with the paper's settings, and its cheap version of one step.
+
+    The cheap one reads the network's own output ("output"), as the noise difference of a v network is 0 at the first step.
+    """
+
+    size: str = "small"
+    ordinary: int = 32
+
+    Data: ClassVar[type] = MagnitudeRows
+    testbed: ClassVar[str] = "images"
+    modules: ClassVar[tuple[str, ...]] = ()
+    ticks: ClassVar[int] = 2
+
+    def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> MagnitudeRows:
+        """Two passes over the captions."""
+        scenes = planted.more["ordinary"].take(range(min(self.ordinary, len(planted.more["ordinary"]))))
+        captions = Samples([*planted.members, *planted.nonmembers, *scenes])
+        dose = [s.repeats or 0 for s in (*planted.members, *planted.nonmembers)] + [ORDINARY] * len(scenes)
+        engine, scores = Engine(store=Store()), []
+        for signal in (GuidanceMagnitude(seed=seed), GuidanceMagnitude(steps=1, space="output", seed=seed)):
+            seen = {
+                k: engine.observe(a, {"target": planted.models["target"]}, captions) for k, a in signal.needs().items()
+            }
+            scores.append(signal.score(**seen))
+            tick()
+        return MagnitudeRows(np.array(dose, dtype=np.int64), *scores)
