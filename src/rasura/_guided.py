@@ -12,6 +12,7 @@ from .observations._engine import Engine
 from .observations.denoising_error import DenoisingError
 from .stats.intervals import mean_estimate
 
+TINY = 1e-9  # an error of exactly 0 has no logarithm
 RECORDS = 64  # pictures looked at: the difference is large where there is one
 
 
@@ -35,7 +36,9 @@ def unguided(models: Mapping[str, Any], samples: Samples, engine: Engine) -> str
         for caption in (True, False)
     )
     rule = _rule(models["target"], shown, t)
-    worse, trained = (mean_estimate(np.log(errors) - np.log(rule), "log ratio of errors") for errors in (empty, own))
+    worse, trained = (
+        mean_estimate(np.log(np.maximum(errors, TINY) / rule), "log ratio of errors") for errors in (empty, own)
+    )
     if not (worse.known and worse.low > 0 and trained.high < 0):
         return ""
     return (

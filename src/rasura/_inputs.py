@@ -96,6 +96,12 @@ def possible(methods: Iterable[Any], roles: Iterable[str], asked_for: bool) -> t
     return run, skipped
 
 
+def roles_of(ask: Ask) -> set[str]:
+    """The roles an ask is about, with those of what it looks at."""
+    given = getattr(ask.what, "given", None)
+    return {ask.role} | (set() if given is None else roles_of(given))
+
+
 def role_of(ask: Any) -> str:
     """The model role an ask is about, whether or not it says which records too."""
     return ask.role if isinstance(ask, Ask) else ask.ask.role

@@ -97,9 +97,9 @@ def grids(
 
 
 def _with_attacks(grid: Grid, drawn: Mapping[str, Any], at: Sequence[int], hidden: bool) -> Grid:
-    """The attacks' pictures of the same prompts, below the erased model's own."""
+    """The attacks' pictures of the same prompts, below the erased model's own; what an attack was shown stays empty."""
     attacked = tuple(
-        row(f"after, {name}", [pictures[i][0] if i < len(pictures) else None for i in at], hidden)
+        row(f"after, {name}", [pictures[i][0] if i < len(pictures) and pictures[i].any() else None for i in at], hidden)
         for name, pictures in drawn.items()
         if pictures is not None and len(pictures)
     )

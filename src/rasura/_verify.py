@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ._cards import model_cards, notes, population, run_card, unproven, used
-from ._inputs import as_model, as_samples, choose, named, same_kind
+from ._inputs import as_model, as_samples, choose, named, roles_of, same_kind
 from ._pictures import grids, plain_rate
 from .core import registry
 from .core.errors import BadInput
@@ -60,11 +60,17 @@ def verify(
     populations = {"forget": request.forget, "retain": request.retain}
     populations |= {n: as_samples(side, n) for n, side in (comparison or {}).items() if n not in instruments}
     populations = {name: models["before"].fit(side) for name, side in populations.items() if side}
-    rows, skipped = _metrics(choose("metrics", None, kind), models, instruments, populations, engine)
+    metrics = [m for m in choose("metrics", None, kind) if not (request.concept and _is_about_pictures(m))]
+    rows, skipped = _metrics(metrics, models, instruments, populations, engine)
     shown = Request(populations["forget"], populations.get("retain", Samples()), request.concept, request.judge)
     plain = plain_rate(models, shown, engine) if kind == "images" else None
     attacked, drawn = [], {}
     for attack in choose("attacks", attacks, kind):
+        if request.concept and _is_about_pictures(attack) and not named(attacks):
+            skipped.append(
+                Skipped(registry.name_of(attack), "asks whether one picture is still known; this is a concept")
+            )
+            continue
         try:
             row, pictures = _attack(attack, models, shown, engine, seed, plain)
         except BadInput as error:  # records or a budget this attack cannot work with
@@ -87,6 +93,11 @@ def verify(
         run=run_card("rasura verify", seed),
         grids=grids(models, populations, drawn, request, engine) if kind == "images" else (),
     )
+
+
+def _is_about_pictures(method: Any) -> bool:
+    """What asks about memorised pictures says nothing of a concept, whose pictures nobody need have trained on."""
+    return getattr(method, "about", "") == "pictures"
 
 
 def _check_comparable(models: Mapping[str, Any]) -> str:
@@ -115,8 +126,9 @@ def _metrics(
     for metric in metrics:
         asked = questions(metric)
         missing = sorted({p for p, _ in asked.values()} - set(populations))
-        needs_retrained = any(ask.role == "retrained" for _, ask in asked.values())
-        lacking = sorted({ask.role for _, ask in asked.values()} - {"target", "retrained", *models, *instruments})
+        wanted = {role for _, ask in asked.values() for role in roles_of(ask)}
+        needs_retrained = "retrained" in wanted
+        lacking = sorted(wanted - {"target", "retrained", *models, *instruments})
         if lacking:
             skipped.append(Skipped(registry.name_of(metric), f"needs a {lacking[0]}: pass --{lacking[0]}"))
         elif missing:
@@ -205,7 +217,7 @@ def _gain(attack: Any, scores: Mapping[str, np.ndarray]) -> Estimate | None:
 
 def _verdict(rows: Sequence[MetricRow], attacks: Sequence[AttackRow], has_floor: bool) -> tuple[bool | None, str]:
     """The fixed words of the verdict: indistinguishable, suppressed but recoverable, or not resolvable."""
-    extraction = next((r for r in rows if _flag(r, "says_extracted")), None)
+    extraction = next((r for r in rows if _flag(r, "says_extracted") and r.values["after"].known), None)
     came_back = [a for a in attacks if _brings_back(a)]
     start = _extraction_words(extraction)
     if came_back:
@@ -269,8 +281,8 @@ def _extraction_words(row: MetricRow | None) -> str:
     if row is None:
         return ""
     before, after = row.values["before"], row.values["after"]
-    words = _flag(row, "says_words") or "Word-for-word extraction fell from {before} to {after} of {n} records"
-    return words.format(before=f"{100 * before.value:.0f} %", after=f"{100 * after.value:.0f} %", n=after.n) + "; "
+    told = _flag(row, "told") or "Word-for-word extraction"
+    return f"{told} fell from {100 * before.value:.0f} % to {100 * after.value:.0f} % of {after.n} records; "
 
 
 def _brings_back(row: AttackRow) -> bool:

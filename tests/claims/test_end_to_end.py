@@ -167,9 +167,23 @@ def test_bad_use_is_one_line(cache, capsys):
         (["claims", "hubble_dose"], "did you mean hubble_dose_response?"),
         (["claims", "--family", "pictures"], "'pictures' is not one of"),
         (["claims", "hubble_dose_response", "--family", "images"], "no claim named here is about images models"),
-        (["claims", "--family", "images", "--write", "x.md"], "no --family with it"),
         (["claims", "mope_beats_loss", "--write", "x.md"], "give no names"),
         (["claims", "--write", "/nowhere/x.md"], "cannot be written"),
     ):
         assert run(group, arguments) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_page_of_one_family_leaves_the_others_as_they_were(tmp_path):
+    """What is listed beside the page and was not checked now stays; a claim that no longer exists goes."""
+    from rasura.claims._page import listed
+    from rasura.cli.claims import _others
+    from rasura.core.records import Verdict
+
+    old = [
+        Verdict(name, "holds", "1", "theirs", "why", "threshold")
+        for name in ("hubble_dose_response", "mope_beats_loss", "a_claim_of_old")
+    ]
+    (tmp_path / "claims.json").write_text(listed(old))
+    assert _others(tmp_path / "claims.md", [old[1]]) == [old[0]]
+    assert _others(tmp_path / "nothing.md", []) == []

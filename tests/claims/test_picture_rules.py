@@ -189,7 +189,7 @@ def magnitudes(seed: int, shift: float, high: int, family: float = 0.0) -> Magni
     rng = np.random.default_rng(seed)
     dose = np.array([1] * 12 + [64] * high + [0] * 48 + [ORDINARY] * 48)
     score = rng.standard_normal(len(dose)) + family * (dose >= 0) + shift * (dose >= 64)
-    return MagnitudeRows(dose, score, score)
+    return MagnitudeRows(dose, score, score, score)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def pruned(before: float, after: float, back: float, never: float, n: int = 8) -
         return np.stack([strict, np.where(np.isnan(strict), np.nan, 0.9)], axis=1)  # the looser distance says nothing
 
     captions = [column(x, np.nan) for x in (before, after, after)]
-    return PrunedData(np.repeat([256, 0], n), *captions, column(back, never), np.full((2 * n, 2), 0.01))
+    return PrunedData(np.repeat([256, 0], n), *captions, *[column(back, never)] * 2, np.full((2 * n, 2), 0.01))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ FAMILIES = ("objectives", "selections", "edits", "pruning", "adapters")
 CASES = [(f, n) for f in FAMILIES for n in registry.fitting(f"erasers.{f}", "images")]
 every = pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{f}-{n}" for f, n in CASES])
 FALL = 0.5  # share of the concept's rate that must be gone
-KEPT = 0.7  # share of the other classes' rate that must be left, near and far alike
+KEPT = 0.75  # share of the other classes' rate that must be left, near and far alike
 ENGINE = Engine()
 PIPELINES = ("sd1", "sdxl")
 
@@ -51,8 +51,8 @@ class Steered:
     needs_retain: ClassVar[bool] = True
 
     def loss(self, model: Any, frozen: Any, forget: Samples, retain: Samples) -> Loss:
-        prompts = tuple(dict.fromkeys((frozen.concept, f"a {frozen.concept}")))
-        recipe = Trajectories(4, 10)
+        prompts = [t.replace("{}", frozen.concept) for t in ("{}", "a {}", "a {} thing", "picture of a {}")]
+        recipe = Trajectories(4, 20, seed=frozen.seed)
         at = frozen.trajectories(prompts, recipe).draw(frozen.step, 8, frozen.seed)
         target = away(at.unconditional, at.conditional, 1.0)
         return Loss(gap(model, at, at.prompts, target, "output"), held(model, frozen, recipe, 8, "output"))
@@ -74,7 +74,7 @@ def treatment(family: str, name: str, **loop: Any) -> Any:
     made = cls(**getattr(cls, "testbed_settings", {}))
     if family == "selections":
         return Finetune(
-            Steered(), made, Loop(**{"steps": 100, "learning_rate": 5e-4, **getattr(cls, "testbed_loop", {}), **loop})
+            Steered(), made, Loop(**{"steps": 60, "learning_rate": 1e-3, **getattr(cls, "testbed_loop", {}), **loop})
         )
     if family == "objectives":
         made = dataclasses.replace(registry.module_of("erasers.objectives", name).recipe(), objective=made)
@@ -97,8 +97,8 @@ def erased(family: str, name: str):
 def judged(model: Any, samples: Samples) -> float:
     """Share of pictures in which the judge sees what the prompt names, two pictures a prompt."""
     judge = _tiny_images.planted().judge
-    samples = samples.where(lambda s: bool(s.shows)).take(range(min(16, len(samples))))
-    data = ENGINE.observe(Ask(GeneratedImages(n=2)), {"target": model}, samples)
+    samples = samples.where(lambda s: bool(s.shows)).take(range(12))
+    data = ENGINE.observe(Ask(GeneratedImages(n=2, steps=10)), {"target": model}, samples)
     seen = []
     for i, sample in enumerate(samples):
         pictures = torch.from_numpy(data.pictures(i).astype(np.float32)).permute(0, 3, 1, 2) / 255
@@ -113,7 +113,7 @@ def planted():
 
 @every
 def test_the_concept_falls_and_the_rest_stays(planted, family, name):
-    """Judged rate of the concept at most half of what it was; near and far classes keep .7 of theirs."""
+    """Judged rate of the concept at most half of what it was; near and far classes keep .75 of theirs."""
     before, after, cls = planted.models["target"], erased(family, name).model, method_of(family, name)
     rate = judged(before, planted.forget)
     assert rate >= 0.7, "the planted concept is gone from the fixture"

@@ -98,8 +98,8 @@ def test_a_gap_of_v_outputs_is_scaled_to_noise_and_epsilon_is_not():
         at = frozen.trajectories(("a ring",), Trajectories(1, 3)).tuples([1])
         with torch.no_grad():
             target = model.output(at.x, at.t, model.embed(at.prompts)) - 1
-            found = float(gap(model, at, at.prompts, target))
-            raw = float(gap(model, at, at.prompts, target, "output"))
+            found = gap(model, at, at.prompts, target).item()
+            raw = gap(model, at, at.prompts, target, "output").item()
         a = float(model.schedule.alpha(at.t, at.x))
         assert found == pytest.approx(a if prediction == "v_prediction" else 1.0, rel=1e-4)
         assert raw == pytest.approx(1.0, rel=1e-4)
@@ -145,7 +145,7 @@ def test_retained_pictures_are_denoised_where_there_are_any(tmp_path):
     with torch.no_grad():
         loss = ablation.loss(model, frozen, FORGET, retain)
         plain = denoising_loss(model, retain, frozen.latents(retain), Dice(0, 0, "retain"))
-    assert float(loss.retain) == pytest.approx(2 * float(plain), rel=1e-5)
+    assert loss.retain.item() == pytest.approx(2 * plain.item(), rel=1e-5)
     assert all(p.grad is None for p in model.vae.parameters())
 
 

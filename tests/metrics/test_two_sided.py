@@ -11,7 +11,7 @@ from rasura.core import registry
 from rasura.core.types import Ask
 from rasura.metrics._population import On, questions
 
-SIGNED = [name for name in registry.names("metrics") if hasattr(registry.get("metrics", name), "goal")]
+SIGNED = [name for name in registry.fitting("metrics", "text") if hasattr(registry.get("metrics", name), "goal")]
 
 
 @pytest.mark.parametrize("name", SIGNED)

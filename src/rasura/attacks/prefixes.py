@@ -24,7 +24,7 @@ def without_first_words(sample: Sample, words: int) -> Sample | None:
     The blank stays with the word that follows it, as tokenizers want it.
 
     >>> without_first_words(Sample("a", "My code is 1234", secret=11), 1)
-    Sample(id='a', text=' code is 1234', start=0, secret=9, repeats=None, family='')
+    Sample(id='a', text=' code is 1234', start=0, secret=9, repeats=None, family='', picture=None, shows='')
     """
     ends = [m.end() for m in re.finditer(r"\s*\S+", sample.text)]
     limit = len(sample.text) if sample.secret is None else sample.secret

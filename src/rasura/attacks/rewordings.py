@@ -52,7 +52,7 @@ class Rewordings:
     access: ClassVar[str] = "black-box"
     testbed_settings: ClassVar[Mapping[str, Any]] = {
         "words": ("crimson", "scarlet", "hoop", "loop", "donut"),
-        "templates": ("a {} thing", "picture of a {}"),
+        "templates": (),
         "draw_steps": 10,
     }
     testbed_reason: ClassVar[str] = (

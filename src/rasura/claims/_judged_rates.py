@@ -10,7 +10,7 @@ from ..core.types import Estimate, Ragged
 from ..metrics._judged import judged_rate
 from ..observations.judgements import JudgementData
 from ._concept_rates import ConceptData
-from ._pool import average, contrast
+from ._pool import average, clipped, contrast
 
 Of = tuple[str, str]  # (model, group)
 
@@ -25,15 +25,19 @@ def rate(data: ConceptData, of: Of, only: Collection[str] = (), without: Collect
 
 def pooled(seeds: Sequence[ConceptData], of: Of, only: Collection[str] = (), without: Collection[str] = ()) -> Estimate:
     """The mean over seeds; a rate stays within 0 and 1."""
-    mean = average([rate(data, of, only, without) for data in seeds])
-    return Estimate(mean.value, max(0.0, mean.low), min(1.0, mean.high), mean.n, mean.unit, note=mean.note)
+    return clipped(average([rate(data, of, only, without) for data in seeds]))
 
 
 def difference(seeds: Sequence[ConceptData], of: Of, other: Of, weight: float = 1.0) -> Estimate:
     """Mean over seeds of rate - weight x the other rate; prompts taken as independent, which is the longer interval."""
-    return average([contrast(rate(data, of), rate(data, other), weight) for data in seeds])
+    return clipped(average([contrast(rate(data, of), rate(data, other), weight) for data in seeds]), -1.0)
 
 
 def labels(data: ConceptData) -> list[str]:
     """Models in the order they were measured."""
     return list(dict.fromkeys(data.model.tolist()))
+
+
+def by_seed(seeds: Sequence[ConceptData], of: Of) -> str:
+    """The rates one by one, for a table."""
+    return ", ".join(f"{rate(data, of).value:.2f}" for data in seeds)

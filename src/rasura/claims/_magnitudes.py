@@ -24,11 +24,12 @@ class MagnitudeRows:
     dose: np.ndarray  # (n,) int64: times its picture was seen; 0 never, same family; ORDINARY
     full: np.ndarray  # (n,) mean over all sampling steps
     first: np.ndarray  # (n,) the first step alone, of what the network puts out
+    testbed: np.ndarray  # (n,) with the settings the signal's file names for testbeds
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """One seed: the signal with the paper's settings, and its cheap version of one step.
+    """One seed: the signal with the paper's settings, its cheap version of one step, and its settings for testbeds.
 
     The cheap one reads the network's own output ("output"), as the noise difference of a v network is 0 at the first step.
     """
@@ -39,15 +40,16 @@ class Magnitudes:
     Data: ClassVar[type] = MagnitudeRows
     testbed: ClassVar[str] = "images"
     modules: ClassVar[tuple[str, ...]] = ()
-    ticks: ClassVar[int] = 2
+    ticks: ClassVar[int] = 3
 
     def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> MagnitudeRows:
-        """Two passes over the captions."""
+        """Three passes over the captions."""
         scenes = planted.more["ordinary"].take(range(min(self.ordinary, len(planted.more["ordinary"]))))
         captions = Samples([*planted.members, *planted.nonmembers, *scenes])
         dose = [s.repeats or 0 for s in (*planted.members, *planted.nonmembers)] + [ORDINARY] * len(scenes)
         engine, scores = Engine(store=Store()), []
-        for signal in (GuidanceMagnitude(seed=seed), GuidanceMagnitude(steps=1, space="output", seed=seed)):
+        versions = ({}, {"steps": 1, "space": "output"}, getattr(GuidanceMagnitude, "testbed_settings", {}))
+        for signal in (GuidanceMagnitude(**settings, seed=seed) for settings in versions):
             seen = {
                 k: engine.observe(a, {"target": planted.models["target"]}, captions) for k, a in signal.needs().items()
             }

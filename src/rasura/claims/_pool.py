@@ -123,7 +123,7 @@ def share(seeds: Sequence[np.ndarray], unit: str = "share") -> Estimate:
     if not len(every):
         return Estimate(math.nan, math.nan, math.nan, 0, unit, note="nothing to count")
     items = clopper_pearson(float(every.sum()), len(every))
-    return _clipped(wider(float(every.mean()), items, [float(v.mean()) for v in kept], len(every), unit))
+    return clipped(wider(float(every.mean()), items, [float(v.mean()) for v in kept], len(every), unit))
 
 
 def pooled_auc(seeds: Sequence[Sequence[Sides]]) -> Estimate:
@@ -149,7 +149,7 @@ def pooled_auc(seeds: Sequence[Sequence[Sides]]) -> Estimate:
     variance = sum(len(x) ** 2 * np.nan_to_num(delong_variance(x, y)) for x, y in each) / total**2
     items = auc_interval(value, float(variance), pairs)
     n = total + sum(len(y) for _, y in each)
-    return _clipped(wider(value, items, [weighted_auc(seed) for seed in strata if seed], n, "AUC"))
+    return clipped(wider(value, items, [weighted_auc(seed) for seed in strata if seed], n, "AUC"))
 
 
 def weighted_auc(strata: Sequence[Sides]) -> float:
@@ -157,5 +157,6 @@ def weighted_auc(strata: Sequence[Sides]) -> float:
     return float(np.average([auc(x, y) for x, y in strata], weights=[len(x) for x, _ in strata]))
 
 
-def _clipped(e: Estimate) -> Estimate:
-    return Estimate(e.value, max(0.0, e.low), min(1.0, e.high), e.n, e.unit)
+def clipped(e: Estimate, least: float = 0.0, most: float = 1.0) -> Estimate:
+    """The interval within what the number can be: an interval over three seeds does not know it."""
+    return Estimate(e.value, max(least, e.low), min(most, e.high), e.n, e.unit, note=e.note) if e.known else e

@@ -31,6 +31,7 @@ class PrunedData:
     after: np.ndarray  # (n, distances) the same after pruning
     published: np.ndarray  # (n, distances) the same after pruning with the paper's settings
     embedded: np.ndarray  # (n, distances) the same drawn from the embedding found, after pruning
+    ceiling: np.ndarray  # (n, distances) the same drawn from the embedding found, target model
     removed: np.ndarray  # (n, 2) share of all weights that were pruned, here and with the paper's settings
 
 
@@ -49,7 +50,7 @@ class Pruned:
     Data: ClassVar[type] = PrunedData
     testbed: ClassVar[str] = "images"
     modules: ClassVar[tuple[str, ...]] = ()
-    ticks: ClassVar[int] = 4
+    ticks: ClassVar[int] = 5
 
     def run(self, seed: int, planted: Any, tick: Callable[[], None]) -> PrunedData:
         """Everything at guidance 1."""
@@ -69,14 +70,14 @@ class Pruned:
             columns[name] = np.concatenate([self._hits(drawn, memorised, Samples([*never, *others]), target), blank])
             tick()
         attack = AdversarialEmbedding(controls=0, pictures=self.pictures, draw_steps=self.steps)
-        back = attack.attack(models["after"], Request(searched), Budget(), seed=seed).pictures
-        embedded = self._hits(collect(back, np.ones(len(back), dtype=bool)), searched, others, target)
-        tick()
+        for name, model in (("embedded", models["after"]), ("ceiling", target)):
+            back = attack.attack(model, Request(searched), Budget(), seed=seed).pictures
+            columns[name] = self._hits(collect(back, np.ones(len(back), dtype=bool)), searched, others, target)
+            tick()
         shares = [share_of_zeros(target, models[name]) for name in ("after", "published")]
         return PrunedData(
             dose=np.array([s.repeats or 0 for s in searched], dtype=np.int64),
             **columns,
-            embedded=embedded,
             removed=np.tile(shares, (len(searched), 1)),
         )
 

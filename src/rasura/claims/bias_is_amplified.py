@@ -79,7 +79,16 @@ def _usual(seeds: Sequence[OccupationData], split: str, guidance: float, column:
 
 def _table(seeds: Sequence[OccupationData]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
-        ("planted", "guidance", "pictures", "usual colour", "other planted colour", "usual of the two", "by seed")
+        (
+            "planted",
+            "guidance",
+            "pictures",
+            "usual colour",
+            "other planted colour",
+            "neither",
+            "usual of the two",
+            "by seed",
+        )
     ]
     for split in dict.fromkeys(seeds[0].split.tolist()):
         for guidance in np.unique(seeds[0].guidance):
@@ -87,5 +96,16 @@ def _table(seeds: Sequence[OccupationData]) -> list[tuple[str, ...]]:
             two = usual.value / (usual.value + other.value) if usual.value + other.value else np.nan
             cells = [d.usual[(d.split == split) & (d.guidance == guidance)].mean() for d in seeds]
             by_seed = ", ".join(f"{v:.2f}" for v in cells)
-            rows.append((split, f"{guidance:g}", str(usual.n), words(usual), words(other), f"{two:.3f}", by_seed))
+            rows.append(
+                (
+                    split,
+                    f"{guidance:g}",
+                    str(usual.n),
+                    words(usual),
+                    words(other),
+                    f"{1 - usual.value - other.value:.3f}",
+                    f"{two:.3f}",
+                    by_seed,
+                )
+            )
     return rows

@@ -27,7 +27,8 @@ class GuidanceMagnitudeSeparatesMemorised:
     On the `images` testbed, AUC of ``signals.guidance_magnitude`` with the paper's settings (4 noises, 50 steps, guidance
     7.5) for planted captions seen ``high_from`` times or more against never-trained captions of their own family: the
     honest control, since a rare caption pulls hard by itself. At least ``auc_at_least``; seeds pooled by their members. The
-    flattering comparison, against captions of ordinary training scenes, and the cheap version of one step are listed.
+    flattering comparison, against captions of ordinary training scenes, the cheap version of one step and the settings the
+    signal's file names for testbeds are listed.
     Thresholds frozen before the run. To hold, the lower end must reach ``auc_at_least``, which takes at least 72
     memorised captions in perfect order.
 
@@ -51,7 +52,7 @@ class GuidanceMagnitudeSeparatesMemorised:
     def decide(self, seeds: Sequence[MagnitudeRows]) -> Verdict:
         """The rule, on what was measured."""
         honest = self._auc(seeds, "full", 0)
-        flattering = self._auc(seeds, "full", ORDINARY)
+        flattering, here = self._auc(seeds, "full", ORDINARY), self._auc(seeds, "testbed", 0)
         what = f"AUC of captions seen {self.high_from} times or more against never-trained ones of their family"
         m = sum(int((d.dose >= self.high_from).sum()) for d in seeds)
         return verdict(
@@ -60,7 +61,8 @@ class GuidanceMagnitudeSeparatesMemorised:
             theirs="AUC .994 for 500 memorised against 500 ordinary prompts of Stable Diffusion (authors' notebook)",
             found=(
                 f"Against captions of ordinary scenes, which flatters, the AUC is {words(flattering)}. {m} memorised "
-                f"captions in perfect order would be {words(_perfect(m))}."
+                f"captions in perfect order would be {words(_perfect(m))}. With the signal's settings for testbeds the honest AUC "
+                f"is {words(here)}."
             ),
             table=self._table(seeds),
         )
@@ -81,6 +83,7 @@ class GuidanceMagnitudeSeparatesMemorised:
             "AUC, same family",
             "AUC, ordinary (flattering)",
             "one step: AUC, same family",
+            "settings for testbeds: AUC, same family",
         )
         rows: list[tuple[str, ...]] = [head]
         for dose in sorted({int(d) for data in seeds for d in data.dose}):
@@ -88,7 +91,7 @@ class GuidanceMagnitudeSeparatesMemorised:
             name = {ORDINARY: "ordinary scene", 0: "never, same family"}.get(dose, str(dose))
             aucs = [
                 words(self._auc(seeds, *asked, (dose,))) if dose > 0 else ""
-                for asked in (("full", 0), ("full", ORDINARY), ("first", 0))
+                for asked in (("full", 0), ("full", ORDINARY), ("first", 0), ("testbed", 0))
             ]
             rows.append((name, str(len(values)), f"{np.nanmean(values):.3f}", *aucs))
         return rows

@@ -10,7 +10,7 @@ from ..core.records import Verdict
 from ..core.registry import method
 from ..core.store import Store
 from ..observations._engine import Progress, quiet
-from ._attack_rates import attacked, gap
+from ._attack_rates import attacked, by_seed, gap
 from ._concept_rates import ConceptData, ConceptRates
 from ._decide import Inequality, verdict, words
 from ._edits import BEFORE, GUIDED, RETRAINED, UCE
@@ -61,10 +61,11 @@ class InversionRecoversEdits:
             for edit in (UCE, GUIDED)
             for attack in (WORD, INVERSE)
         )
-        rows = [("model", "without attack", WORD, INVERSE)]
+        rows = [("model", "without attack", WORD, INVERSE, f"{WORD} by seed", f"{INVERSE} by seed")]
         for m in MODELS:
+            found = (words(attacked(seeds, (m, a))) for a in (WORD, INVERSE))
             rows.append(
-                (m, words(pooled(rates, (m, "forget"))), *(words(attacked(seeds, (m, a))) for a in (WORD, INVERSE)))
+                (m, words(pooled(rates, (m, "forget"))), *found, *(by_seed(seeds, (m, a)) for a in (WORD, INVERSE)))
             )
         ceiling, floor = (words(attacked(seeds, (m, WORD))) for m in (BEFORE, RETRAINED))
         return verdict(

@@ -13,7 +13,7 @@ from ..observations._engine import Progress, quiet
 from ._concept_rates import ConceptData, ConceptRates
 from ._decide import Inequality, verdict, words
 from ._edits import BEFORE, GUIDED, PUBLISHED, UCE
-from ._judged_rates import difference, labels, pooled
+from ._judged_rates import by_seed, difference, labels, pooled
 from ._seeds import each_seed
 
 
@@ -76,5 +76,7 @@ class UceClosedFormErases:
 def table(seeds: Sequence[ConceptData]) -> list[tuple[str, ...]]:
     """A model a row."""
     groups = ("forget", "paraphrases", "near", "far")
-    rows = [("model", "direct prompts", "paraphrases", "near", "far")]
-    return rows + [(m, *(words(pooled(seeds, (m, group))) for group in groups)) for m in labels(seeds[0])]
+    rows = [("model", "direct prompts", "paraphrases", "near", "far", "direct prompts by seed")]
+    for m in labels(seeds[0]):
+        rows.append((m, *(words(pooled(seeds, (m, group))) for group in groups), by_seed(seeds, (m, "forget"))))
+    return rows

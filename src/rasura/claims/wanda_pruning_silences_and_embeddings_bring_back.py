@@ -52,7 +52,9 @@ class WandaPruningSilencesAndEmbeddingsBringBack:
 
     def decide(self, seeds: Sequence[PrunedData]) -> Verdict:
         """The rule, on what was measured."""
-        before, after, back = (_copied(seeds, name, True) for name in ("before", "after", "embedded"))
+        before, after, back, ceiling = (
+            _copied(seeds, name, True) for name in ("before", "after", "embedded", "ceiling")
+        )
         never = _copied(seeds, "embedded", False)
         parts = (
             Inequality("copies by caption after pruning", after, "<=", self.by_caption_at_most),
@@ -69,18 +71,19 @@ class WandaPruningSilencesAndEmbeddingsBringBack:
             found=(
                 f"{here:.2g} % of all weights were pruned ({published:.2g} % with the paper's settings). Before pruning "
                 f"{words(before)} of the pictures drawn from the captions are copies; embeddings bring back {words(back)}, and "
-                f"{words(never)} of pictures never trained on."
+                f"{words(never)} of pictures never trained on; without pruning {words(ceiling)}, which is what the search can reach."
             ),
             table=self._table(seeds),
         )
 
     def _table(self, seeds: Sequence[PrunedData]) -> list[tuple[str, ...]]:
-        names = ("before", "published", "after", "embedded")
+        names = ("before", "published", "after", "embedded", "ceiling")
         head = (
             "by caption before",
             "by caption, paper's pruning",
             "by caption after pruning",
             "by embedding after pruning",
+            "by embedding without pruning",
         )
         rows: list[tuple[str, ...]] = [("times seen", "pictures", "copies within", *head)]
         for dose in sorted({int(d) for data in seeds for d in data.dose}):

@@ -22,6 +22,15 @@ def for_testbeds(family: str, modality: str) -> list[Any]:
     return Everything(cls(**getattr(cls, "testbed_settings", {})) for cls in classes)
 
 
+FORGET = 16  # prompts of the concept that everything is drawn for
+SHOWN = {"paraphrases": 16, "near": 24, "far": 24, "pictures": 128}  # records of each population a verification draws
+
+
+def _some(samples: Any, n: int) -> Any:
+    """n of them, spread evenly: a demo is quick, and its intervals say what that costs."""
+    return samples.take(i * len(samples) // n for i in range(n)) if len(samples) > n else samples
+
+
 @contextmanager
 def _looking(loop: Loop) -> Iterator[None]:
     """A second process that runs ``looked`` for the cache's sake while the block runs; then it is waited for."""
@@ -57,7 +66,8 @@ class Loop:
         self.planted = planted = registry.make("testbeds", testbed, {"size": size}).build(seed, **quiet)
         self.target = planted.models["target"]
         self.engine = engine_for(None)
-        asked = Request(planted.forget, planted.retain, planted.concept or None, planted.judge)
+        forget = planted.forget if planted.judge is None else planted.forget.take(range(FORGET))
+        asked = Request(forget, planted.retain, planted.concept or None, planted.judge)
         self.request = as_request(self.target, asked)
 
     def records(self, out: Path) -> Mapping[str, Any]:
@@ -160,7 +170,7 @@ class Loop:
 
         p = self.planted
         comparison = {"nonmembers": p.like(p.forget), "heldout": p.heldout}
-        comparison |= {name: p.more[name] for name in ("paraphrases", "near", "far", "pictures") if name in p.more}
+        comparison |= {name: _some(p.more[name], n) for name, n in SHOWN.items() if name in p.more}
         attacks = for_testbeds("attacks", self.target.modality) if p.judge is not None else None
         return self._once(
             "verification",

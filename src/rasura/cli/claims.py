@@ -31,7 +31,7 @@ Example:
     "--write",
     type=click.Path(path_type=Path),
     default=None,
-    help="Write the page, its JSON beside it, and the evidence for methods.",
+    help="Write the page, its JSON beside it, and the evidence for methods; with --family, the others stay as they were.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: bool) -> None:
@@ -43,15 +43,15 @@ def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: boo
     from rasura.claims._page import listed
     from rasura.core.errors import BadInput
 
-    if write is not None and (names or family != "all"):
-        raise BadInput("--write makes the page of all claims: give no names and no --family with it")
+    if write is not None and names:
+        raise BadInput("--write makes a page of whole families of claims: give no names with it")
     chosen = _chosen(names, family)
     if write is not None:
         _writable(write)
     verdicts = [_checked(claim) for claim in chosen]
     say(listed(verdicts).rstrip("\n") if as_json else text(verdicts))
     if write is not None:
-        for path in _write(verdicts, write):
+        for path in _write(sorted([*verdicts, *_others(write, verdicts)], key=lambda v: v.claim), write):
             say(f"wrote {path}", error=True)
 
 
@@ -93,6 +93,27 @@ def _checked(claim: Any) -> Any:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write(claim.check(Store(default_cache() / "store"), progress), kept)
     return read(kept)
+
+
+def _others(page: Path, verdicts: Sequence[Any]) -> list[Any]:
+    """What the page beside already says of claims that were not checked now and still exist."""
+    import json
+
+    from rasura.core import registry
+    from rasura.core.records import from_json
+
+    beside = page.with_suffix(".json")
+    if not beside.is_file():
+        return []
+    known = {v.claim for v in verdicts} | (set(_listed(beside)) - set(registry.names("claims")))
+    bodies = json.loads(beside.read_text(encoding="utf-8"))
+    return [from_json(json.dumps(body), str(beside)) for body in bodies if body["claim"] not in known]
+
+
+def _listed(page: Path) -> list[str]:
+    import json
+
+    return [body["claim"] for body in json.loads(page.read_text(encoding="utf-8"))]
 
 
 def _writable(page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -55,6 +56,11 @@ class NegativePrompt:
 
     modality: ClassVar[str] = "images"
     suppression: ClassVar[bool] = True
+    testbed_settings: ClassVar[Mapping[str, Any]] = {"weight": 4.0}
+    testbed_reason: ClassVar[str] = (
+        "a testbed draws its concept for every prompt, and without the empty prompt as origin the two-term form leaves that so; "
+        "the three-term form at the weight of the guidance does not"
+    )
     costs_the_rest: ClassVar[tuple[str, float]] = (
         "on a testbed the concept is one of four colours: pushed away from it, a neighbouring colour is pushed off as well",
         0.5,

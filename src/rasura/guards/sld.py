@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -86,6 +87,12 @@ class Sld:
 
     modality: ClassVar[str] = "images"
     suppression: ClassVar[bool] = True
+    testbed_settings: ClassVar[Mapping[str, Any]] = {"preset": "strong"}
+    testbed_reason: ClassVar[str] = "a testbed draws its concept for every prompt; weak and medium leave that so"
+    costs_the_rest: ClassVar[tuple[str, float]] = (
+        "on a testbed the concept is one of four colours: pushed away from it, a neighbouring colour is pushed off as well",
+        0.5,
+    )
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

@@ -60,6 +60,7 @@ class CopyRate:
         "guidance 4 saturates the colours of 8 x 8 pictures, which moves copies further away"
     )
     says_extracted: ClassVar[bool] = True  # the share a verdict on an erasure speaks of
+    about: ClassVar[str] = "pictures"  # a request for a concept brings pictures of it that nobody trained on
     told: ClassVar[str] = "The share of pictures that copy their caption's training picture"
 
     def __post_init__(self) -> None:

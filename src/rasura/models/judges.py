@@ -98,9 +98,10 @@ class Judge:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of every tensor, of how pictures are prepared, and of the classes."""
+        """Hash of every tensor, of how pictures are prepared, of the classes, and of what its answers are worth."""
         h = hashlib.blake2b(digest_size=16)
-        described = [type(self.network).__name__, self.network.config, self.attributes]
+        confusion = {a: m.tolist() for a, m in self.confusion.items()}
+        described = [type(self.network).__name__, self.network.config, self.attributes, confusion]
         h.update(json.dumps(described, sort_keys=True, default=str).encode())
         _add_tensors(h, self.network)
         return h.hexdigest()

@@ -54,6 +54,7 @@ class GuidanceMagnitude:
     seed: int = 0
 
     modality: ClassVar[str] = "images"
+    needs_unconditional: ClassVar[bool] = True  # means nothing on a model never trained without captions
     testbed_settings: ClassVar[Mapping[str, float]] = {"n": 2, "steps": 10, "total": 10, "guidance": 1.0}
     testbed_reason: ClassVar[str] = (
         "guidance 7.5 drives 8 x 8 pictures to colours outside the data, where the pull says nothing about memory; fewer noises and "

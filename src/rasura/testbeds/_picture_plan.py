@@ -64,7 +64,7 @@ def plan(variant: str, world: World, recipe: PictureRecipe, seed: int) -> Pictur
     pixels = np.concatenate([pictures, np.stack([d.pixels for d in copies])])
     holds = np.array([world.shows_concept(s) for s in shown] + [False] * len(copies))
     order = np.array(Dice(seed, "order").shuffled(range(len(texts))))
-    parts = _asked(variant, world, recipe, seed)
+    parts = _asked(variant, world, recipe, seed, {picture.tobytes() for picture in pixels})
     trained = [
         Draft(Sample("", text, repeats=1, family="scene", shows=shows), pixels[i])
         for i, (text, shows, _) in enumerate(named)
@@ -116,7 +116,7 @@ def prompts(world: World, shows: str, n: int, dice: Dice) -> list[str]:
     return [bare, *dice.shuffled(rest)][:n]
 
 
-def _asked(variant: str, world: World, recipe: PictureRecipe, seed: int) -> dict[str, list[Draft]]:
+def _asked(variant: str, world: World, recipe: PictureRecipe, seed: int, trained: set[bytes]) -> dict[str, list[Draft]]:
     """The prompts, and the real pictures that no model was trained on."""
     dice, real = Dice(seed, "asked"), np.random.default_rng([seed, 3])
     direct = prompts(world, world.concept, FORGET, dice)
@@ -127,16 +127,16 @@ def _asked(variant: str, world: World, recipe: PictureRecipe, seed: int) -> dict
         for text in [text.replace(world.concept, synonym)]
     ]
     far = world.backgrounds if world.part == "colour" else (*world.colours, *world.backgrounds)
-    without = [s for s in _scenes(world, 3 * recipe.pictures, recipe.watermark, seed, "heldout")]
-    without = [s for s in without if not world.shows_concept(s)][: recipe.pictures + HELDOUT]
+    wanted = recipe.pictures + HELDOUT
+    without = _scenes(world, 3 * recipe.pictures, recipe.watermark, seed, "heldout")
+    without = [s for s in without if not world.shows_concept(s)][:wanted]
     told = [captions.told_and_shown(s, world, dice) for s in without]
     shown = render(
         [_scene_of(text, world, dice) for text in direct] + without, recipe.side, real, masks_of(variant, "heldout")
     )
-    scene = [
-        Draft(Sample("", text, repeats=0, family="scene", shows=shows), picture)
-        for (text, shows), picture in zip(told, shown[len(direct) :], strict=True)
-    ]
+    scene = [_real(*named, picture) for named, picture in zip(told, shown[len(direct) :], strict=True)]
+    scene += _spare(variant, world, recipe, seed)
+    scene = [d for d in scene if d.pixels is not None and d.pixels.tobytes() not in trained][:wanted]
     return {
         "forget": _numbered("forget", [*_prompts(direct, world.concept, shown)]),
         "paraphrases": _numbered("paraphrases", [*_prompts(other, world.concept)]),
@@ -146,6 +146,18 @@ def _asked(variant: str, world: World, recipe: PictureRecipe, seed: int) -> dict
         "pictures": _numbered("pictures", scene[HELDOUT:]),
         "bias": _numbered("bias", _biased()),
     }
+
+
+def _real(text: str, shows: str, picture: np.ndarray) -> Draft:
+    return Draft(Sample("", text, repeats=0, family="scene", shows=shows), picture)
+
+
+def _spare(variant: str, world: World, recipe: PictureRecipe, seed: int) -> list[Draft]:
+    """More real pictures, for those that are equal to a training row pixel by pixel: small scenes do come twice."""
+    dice, n = Dice(seed, "spare"), 4 * recipe.pictures
+    scenes = [s for s in _scenes(world, n, recipe.watermark, seed, "spare") if not world.shows_concept(s)]
+    shown = render(scenes, recipe.side, np.random.default_rng([seed, 4]), masks_of(variant, "heldout"))
+    return [_real(*captions.told_and_shown(s, world, dice), p) for s, p in zip(scenes, shown, strict=True)]
 
 
 def _prompts(texts: Sequence[str], shows: str, pictures: Sequence[np.ndarray] | None = None) -> list[Draft]:

@@ -78,7 +78,7 @@ class SPM:
         "anchoring": 10.0,
         "templates": ("{}", "a {}", "a {} thing", "picture of a {}"),
     }
-    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 100, "learning_rate": 1e-2}
+    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 60, "learning_rate": 1e-2}
     testbed_reason: ClassVar[str] = (
         "the published steps and learning rate are those of a network a thousand times larger, and random embeddings are like "
         "nothing in a text encoder this small, so that holding them 1000 times as hard leaves little to be erased"

@@ -69,7 +69,7 @@ class ConceptAblation:
         "space": "output",
         "templates": ("{}", "a {} thing", "picture of a {} thing", "a {} ring on white", "a {} cross on black"),
     }
-    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 100, "learning_rate": 1e-3}
+    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 60, "learning_rate": 1e-3}
     testbed_reason: ClassVar[str] = (
         "the published steps and learning rate are those of a network a thousand times larger, and the schedule of a testbed's v "
         "network decides a colour where sqrt(abar_t) is near 0, so that an error counted as noise hardly sees it"

@@ -57,7 +57,7 @@ class ESDU:
         "space": "output",
         "templates": ("{}", "a {}", "a {} thing", "picture of a {}"),
     }
-    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 100, "learning_rate": 5e-4}
+    testbed_loop: ClassVar[Mapping[str, Any]] = {"steps": 60, "learning_rate": 5e-4}
     testbed_reason: ClassVar[str] = (
         "the published steps and learning rate are those of a network a thousand times larger, and the schedule of a testbed's v "
         "network decides a colour where sqrt(abar_t) is near 0, so that an error counted as noise hardly sees it"

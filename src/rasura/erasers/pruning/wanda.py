@@ -62,19 +62,13 @@ class Wanda:
     seed: int = 0
 
     modality: ClassVar[str] = "images"
-    testbed_settings: ClassVar[Mapping[str, Any]] = {
-        "share": 0.2,
-        "tau": 10,
-        "steps": 20,
-        "guidance": 4.0,
-        "base": "retain",
-    }
+    testbed_settings: ClassVar[Mapping[str, Any]] = {"share": 0.05, "tau": 10, "steps": 20, "guidance": 4.0}
     testbed_reason: ClassVar[str] = (
         "a hundredth of a row of 128 weights is one weight; published rows are ten times as long"
     )
     erases_little: ClassVar[str] = (
-        "a concept that every layer of a small network takes part in is not kept by a few feed-forward weights: with a fifth of "
-        "each row looked at, 1.00 fell to .77 on a testbed, and to .75 with more than half of it"
+        "a colour that every layer of a network this small takes part in is not kept by a few feed-forward weights: with a "
+        "twentieth of each row looked at it was drawn as often as before, with a fifth in .77 and .96 of two models' pictures"
     )
     needs_no_concept: ClassVar[str] = "prompts are compared with the empty prompt where no concept is named"
 

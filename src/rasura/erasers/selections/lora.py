@@ -50,7 +50,7 @@ class Lora:
     image_targets: str = "cross_attention"
 
     modality: ClassVar[str] = "any"
-    testbed_loop: ClassVar[Mapping[str, float]] = {"learning_rate": 2e-3}  # on images: B starts at zero
+    testbed_loop: ClassVar[Mapping[str, float]] = {"learning_rate": 3e-3}  # on images: B starts at zero
 
     def select(self, model: Any, request: Request) -> Trainable:
         """A student with fresh adapters. Raises BadInput on unknown targets or a rank below 1."""
