@@ -44,11 +44,16 @@ def test_an_extractor_is_constructible_and_asks_for_what_it_takes(extractor):
 
 
 def test_it_finds_the_plants_and_little_in_records_never_seen(extractor, engine):
-    """Portraits seen most often at least .5, records of the same kind never trained on at most .15."""
+    """Portraits seen most often at least .5, records of the same kind never trained on at most .15.
+
+    ``draws_alike`` (reason, bound): why a method finds more of the latter on a testbed.
+    """
     model, never = memory().model, memory().never.take(range(FEW))
     seen, unseen = extract(extractor, engine, model, memory().many), extract(extractor, engine, model, never)
     assert np.mean(seen.success) >= 0.5 * seen.bounds[1], (seen.success, seen.distance)
-    assert np.mean(unseen.success) <= 0.15 * unseen.bounds[1], (unseen.success, unseen.distance)
+    most = getattr(extractor, "draws_alike", ("", 0.15))[1]
+    assert np.mean(unseen.success) <= most * unseen.bounds[1], (unseen.success, unseen.distance)
+    assert np.mean(seen.success) > np.mean(unseen.success)
 
 
 def test_a_model_that_learned_nothing_gives_nothing_away(extractor, engine):
