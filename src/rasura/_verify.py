@@ -63,23 +63,7 @@ def verify(
     metrics = [m for m in choose("metrics", None, kind) if not (request.concept and _is_about_pictures(m))]
     rows, skipped = _metrics(metrics, models, instruments, populations, engine)
     shown = Request(populations["forget"], populations.get("retain", Samples()), request.concept, request.judge)
-    plain = plain_rate(models, shown, engine) if kind == "images" else None
-    attacked, drawn = [], {}
-    for attack in choose("attacks", attacks, kind):
-        if request.concept and _is_about_pictures(attack) and not named(attacks):
-            skipped.append(
-                Skipped(registry.name_of(attack), "asks whether one picture is still known; this is a concept")
-            )
-            continue
-        try:
-            row, pictures = _attack(attack, models, shown, engine, seed, plain)
-        except BadInput as error:  # records or a budget this attack cannot work with
-            if named(attacks):
-                raise
-            skipped.append(Skipped(registry.name_of(attack), str(error)))
-            continue
-        attacked.append(row)
-        drawn[row.method.name] = pictures
+    attacked, drawn, impossible = _attacks(attacks, models, shown, engine, seed, kind)
     erased, verdict = _verdict(rows, attacked, "retrained" in models)
     return Verification(
         verdict=verdict,
@@ -88,7 +72,7 @@ def verify(
         populations=tuple(population(name, side) for name, side in populations.items()),
         metrics=tuple(rows),
         attacks=tuple(attacked),
-        skipped=tuple([*skipped, *_untested(models, populations)]),
+        skipped=tuple([*skipped, *impossible, *_untested(models, populations)]),
         warnings=(*notes(models), *_warnings(rows, attacked, populations)),
         run=run_card("rasura verify", seed),
         grids=grids(models, populations, drawn, request, engine) if kind == "images" else (),
@@ -159,6 +143,30 @@ def _estimate(
 ) -> Estimate:
     roles = {**models, "target": models[role]}
     return metric.estimate(**{key: engine.observe(ask, roles, populations[name]) for key, (name, ask) in asked.items()})
+
+
+def _attacks(
+    attacks: Sequence[Any] | None, models: Mapping[str, Any], request: Request, engine: Engine, seed: int, kind: str
+) -> tuple[list[AttackRow], dict[str, Any], list[Skipped]]:
+    """Every attack's row, what it drew from the erased model, and the attacks that cannot run on this request."""
+    plain = plain_rate(models, request, engine) if kind == "images" else None
+    rows, drawn, skipped = [], {}, []
+    for attack in choose("attacks", attacks, kind):
+        if request.concept and _is_about_pictures(attack) and not named(attacks):
+            skipped.append(
+                Skipped(registry.name_of(attack), "asks whether one picture is still known; this is a concept")
+            )
+            continue
+        try:
+            row, pictures = _attack(attack, models, request, engine, seed, plain)
+        except BadInput as error:  # records or a budget this attack cannot work with
+            if named(attacks):
+                raise
+            skipped.append(Skipped(registry.name_of(attack), str(error)))
+            continue
+        rows.append(row)
+        drawn[row.method.name] = pictures
+    return rows, drawn, skipped
 
 
 def _attack(
