@@ -13,9 +13,7 @@ from ._output import emit, say
 @click.command(epilog="\b\nExample:\n  rasura demo\n  rasura demo --images\n  rasura demo --size tiny --out runs/tiny")
 @click.option("--images", is_flag=True, help="On a text-to-image model instead of a language model.")
 @click.option("--size", type=click.Choice(["tiny", "small"]), default="small", show_default=True)
-@click.option(
-    "--seed", type=int, default=None, help="Of the testbed and everything after  [default: 0, with --images 1]."
-)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the testbed and everything after.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -23,7 +21,7 @@ from ._output import emit, say
     help="Folder for records, models and the page  [default: runs/demo, with --images runs/demo-images].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def demo(images: bool, size: str, seed: int | None, out: Path | None, as_json: bool) -> None:
+def demo(images: bool, size: str, seed: int, out: Path | None, as_json: bool) -> None:
     """Build a testbed, audit it, extract from it, erase what was planted, attack the result, write a report.
 
     Finished work is kept in the user's cache by content, so a second run computes nothing again.
@@ -37,7 +35,6 @@ def demo(images: bool, size: str, seed: int | None, out: Path | None, as_json: b
 
     folder = prepare_out(out or Path("runs/demo-images" if images else "runs/demo"))
     assert folder is not None
-    seed = int(images) if seed is None else seed  # pictures: seed 0's model takes many rings for their look-alike
     records = Loop("images" if images else "language", size, seed, progress).records(folder)
     for name, record in records.items():
         write(record, folder / f"{name}.json")

@@ -23,7 +23,7 @@ class PictureRecipe:
     batch: int = 32
     learning_rate: float = 3e-3
     warmup_steps: int = 50
-    late: float = 0.8  # where in the noising the training times lie
+    late: float = 0.5  # where in the noising the training times lie
     average: float = 0.99  # decay of the moving average that is kept
     dropout: float = 0.1  # of captions, for classifier-free guidance
     pictures: int = 256  # real pictures never trained on
@@ -40,6 +40,7 @@ RECIPES = {
         people=100,
         widths=(16, 48),
         learning_rate=4e-3,
+        late=0.8,
         average=0.98,
         pictures=128,
         judge_width=16,
