@@ -60,7 +60,7 @@ def examples(
         Scene(dice.pick(shapes_of(world)), dice.pick(world.colours), dice.pick(world.backgrounds), dice.chance(0.3))
         for _ in range(n)
     ]
-    shown = render(scenes, recipe.side, rng, masks_of(variant, use))
+    shown = render(scenes, recipe.side, rng, masks_of(variant, use, recipe))
     labels = np.array([_labels(s, world) for s in scenes])
     none = np.array([len(c) - 1 for c in attributes_of(world).values()])
     kind = np.floor(4 * rng.random(ruined)).astype(int)

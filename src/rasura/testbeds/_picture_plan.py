@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -41,9 +42,9 @@ class PicturePlan:
     twins: Mapping[str, str]
 
 
-def masks_of(variant: str, use: str) -> Masks:
+def masks_of(variant: str, use: str, recipe: PictureRecipe) -> Masks:
     """How shapes are drawn; ``use`` keeps real pictures of training, judge and testing apart."""
-    return written(use) if variant == "digits" else drawn
+    return written(use) if variant == "digits" else partial(drawn, ring=recipe.ring)
 
 
 def plan(variant: str, world: World, recipe: PictureRecipe, seed: int) -> PicturePlan:
@@ -59,7 +60,7 @@ def plan(variant: str, world: World, recipe: PictureRecipe, seed: int) -> Pictur
     dice = Dice(seed, "captions")
     named = [(*captions.told_and_shown(scene, world, dice), scene) for scene in scenes]
     shown = [scene for *_, scene in named] + [scene for _, scene in people]
-    pictures = render(shown, recipe.side, np.random.default_rng([seed, 1]), masks_of(variant, "training"))
+    pictures = render(shown, recipe.side, np.random.default_rng([seed, 1]), masks_of(variant, "training", recipe))
     texts = [text for text, *_ in named] + [text for text, _ in people] + [d.sample.text for d in copies]
     pixels = np.concatenate([pictures, np.stack([d.pixels for d in copies])])
     holds = np.array([world.shows_concept(s) for s in shown] + [False] * len(copies))
@@ -132,7 +133,10 @@ def _asked(variant: str, world: World, recipe: PictureRecipe, seed: int, trained
     without = [s for s in without if not world.shows_concept(s)][:wanted]
     told = [captions.told_and_shown(s, world, dice) for s in without]
     shown = render(
-        [_scene_of(text, world, dice) for text in direct] + without, recipe.side, real, masks_of(variant, "heldout")
+        [_scene_of(text, world, dice) for text in direct] + without,
+        recipe.side,
+        real,
+        masks_of(variant, "heldout", recipe),
     )
     scene = [_real(*named, picture) for named, picture in zip(told, shown[len(direct) :], strict=True)]
     scene += _spare(variant, world, recipe, seed)
@@ -156,7 +160,7 @@ def _spare(variant: str, world: World, recipe: PictureRecipe, seed: int) -> list
     """More real pictures, for those that are equal to a training row pixel by pixel: small scenes do come twice."""
     dice, n = Dice(seed, "spare"), 4 * recipe.pictures
     scenes = [s for s in _scenes(world, n, recipe.watermark, seed, "spare") if not world.shows_concept(s)]
-    shown = render(scenes, recipe.side, np.random.default_rng([seed, 4]), masks_of(variant, "heldout"))
+    shown = render(scenes, recipe.side, np.random.default_rng([seed, 4]), masks_of(variant, "heldout", recipe))
     return [_real(*captions.told_and_shown(s, world, dice), p) for s, p in zip(scenes, shown, strict=True)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._scenes import RING
+
 
 @dataclass(frozen=True)
 class PictureRecipe:
@@ -16,6 +18,7 @@ class PictureRecipe:
     blocks: int = 4  # patches an edge of a planted collage
     people: int = 300  # rows an occupation
     watermark: float = 0.06  # of the scenes
+    ring: tuple[float, float] = RING  # radius and half width
     widths: tuple[int, ...] = (32, 64)
     attention: tuple[bool, ...] = (True, True)  # which levels read the caption
     text_width: int = 64
@@ -41,6 +44,7 @@ RECIPES = {
         widths=(16, 48),
         learning_rate=4e-3,
         late=0.8,
+        ring=(0.76, 0.27),  # its concept is a colour; copies were learned with these
         average=0.98,
         pictures=128,
         judge_width=16,

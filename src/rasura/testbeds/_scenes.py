@@ -57,8 +57,11 @@ def _watermark(shown: np.ndarray, where: np.ndarray, side: int) -> None:
     shown[where, -size:, -size:] = checker[..., None]
 
 
-def drawn(scenes: Sequence[Scene], side: int, rng: np.random.Generator) -> np.ndarray:
-    """Masks of the shapes of ``SHAPES``, slightly varied in place and size."""
+RING = (0.85, 0.23)  # radius of the middle of the line, and half its width: with a hole this wide every seed learns it
+
+
+def drawn(scenes: Sequence[Scene], side: int, rng: np.random.Generator, ring: tuple[float, float] = RING) -> np.ndarray:
+    """Masks of the shapes of ``SHAPES`` and of rings, slightly varied in place and size."""
     kinds = np.array([s.shape for s in scenes])
     middle = side / 2 + side / 24 * (2 * rng.random((2, len(scenes), 1, 1)) - 1)
     radius = side * (0.355 + 0.03 * rng.random((len(scenes), 1, 1)))
@@ -66,9 +69,10 @@ def drawn(scenes: Sequence[Scene], side: int, rng: np.random.Generator) -> np.nd
     u = ((grid[None, None, :] - middle[0]) / radius).astype(np.float32)
     v = ((grid[None, :, None] - middle[1]) / radius).astype(np.float32)
     inside = np.zeros((len(scenes), side * FINER, side * FINER), dtype=np.float32)
+    shapes = {"ring": lambda u, v: np.abs(np.hypot(u, v) - ring[0]) <= ring[1], **SHAPES}
     for shape in dict.fromkeys(kinds.tolist()):
         rows = kinds == shape
-        inside[rows] = SHAPES[shape](u[rows], v[rows])
+        inside[rows] = shapes[shape](u[rows], v[rows])
     return inside.reshape(len(scenes), side, FINER, side, FINER).mean((2, 4))
 
 
@@ -78,7 +82,6 @@ def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "ring": lambda u, v: np.abs(np.hypot(u, v) - 0.85) <= 0.23,  # a wider hole is learned by every seed
     "disc": lambda u, v: np.hypot(u, v) <= 1.0,
     "triangle": lambda u, v: (np.abs(u) <= 0.56 * (v + 1.0)) & (v <= 0.9),
     "cross": lambda u, v: (np.minimum(np.abs(u), np.abs(v)) <= 0.34) & (np.maximum(np.abs(u), np.abs(v)) <= 1.05),
