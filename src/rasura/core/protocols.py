@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
-from .records import Verdict
+from .records import MarkTest, Verdict
 from .types import Ask, Budget, Estimate, Recovered, Request, Samples, Site
 
 FloatArray = np.ndarray
@@ -125,6 +125,46 @@ class Attack(Protocol):
     access: ClassVar[Literal["black-box", "grey-box", "white-box"]]
 
     def attack(self, model: Any, request: Request, budget: Budget, *, seed: int = 0) -> Recovered: ...
+
+
+@dataclass(frozen=True)
+class Query:
+    """What an ownership test asks, and about which texts of its own."""
+
+    ask: Ask
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Texts with a mark in them, one for each that was given, and the owner's secret key: plain data for JSON."""
+
+    texts: tuple[str, ...]
+    key: Mapping[str, Any]
+
+
+@runtime_checkable
+class OwnershipTest(Protocol):
+    """Has a model read somebody's texts? Exact p values from a choice that chance made, and the model could not know.
+
+    ``evidence``: what the owner brings: the "key" of a mark, a "transcript" of training, or "texts". ``queries`` says
+    what to observe, given the model roles that are there; ``test`` is pure, and its first entry is the test that a
+    verdict speaks of: it was chosen before anything was seen. A p value is NaN where nothing can be said.
+    """
+
+    evidence: ClassVar[Literal["key", "transcript", "texts"]]
+    finds: ClassVar[str]  # what a small p value is evidence of: "the model was trained on the marked texts"
+
+    def queries(self, evidence: Any, roles: Collection[str]) -> Mapping[str, Query]: ...
+
+    test: Callable[..., tuple[MarkTest, ...]]  # test(evidence, **observed); names are the keys of queries()
+
+
+@runtime_checkable
+class Mark(OwnershipTest, Protocol):
+    """An ownership test whose evidence is put into the texts before they are published."""
+
+    def embed(self, samples: Samples, *, seed: int = 0) -> Marked: ...
 
 
 @runtime_checkable

@@ -17,54 +17,26 @@ from pathlib import Path
 from typing import Any
 
 from ._record_json import decode, encode
+from ._record_parts import (  # noqa: F401 (all of them are part of this module's vocabulary)
+    Cost,
+    Decisions,
+    DoseRow,
+    Example,
+    Grid,
+    GridRow,
+    MeasureRow,
+    MethodUsed,
+    ModelCard,
+    Population,
+    Run,
+    Skipped,
+    Step,
+    TextVerdict,
+)
 from .errors import BadInput
 from .types import Budget, Estimate
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """Which model: role, name given by the person, hash of weights and treatments, size."""
-
-    role: str
-    name: str
-    fingerprint: str
-    parameters: int = 0
-    architecture: str = ""
-    treatments: tuple[str, ...] = ()
-    modality: str = "text"
-
-
-@dataclass(frozen=True)
-class Population:
-    """Which records: how many, and the hash of their contents."""
-
-    name: str
-    n: int
-    digest: str
-    unscorable: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)  # why records could not be scored -> how many
-
-
-@dataclass(frozen=True)
-class MethodUsed:
-    """A method with its settings and the evidence behind it (status is computed from tests, golden files, claims)."""
-
-    family: str
-    name: str
-    settings: Mapping[str, Any]
-    status: str = "unproven"
-    paper: str = ""
-
-
-@dataclass(frozen=True)
-class DoseRow:
-    """One row of a dose-response table: records seen ``repeats`` times an epoch."""
-
-    repeats: int
-    estimate: Estimate
-    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,14 +55,11 @@ class SignalResult:
     unscorable: int
     roc: tuple[tuple[float, ...], tuple[float, ...]]  # false-positive rates, true-positive rates
     doses: tuple[DoseRow, ...] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that did not run, why, and what would enable it."""
-
-    name: str
-    why: str
+    forward: int = 0  # passes a record this signal would need on its own
+    backward: int = 0
+    collection_p: float = math.nan  # one p value for all members together, where the signal gives one
+    held_back: int = 0  # records it learned from and was not judged on
+    epsilon: Estimate | None = None  # lower bound on the privacy loss, where members were drawn by coin flips
 
 
 @dataclass(frozen=True)
@@ -104,15 +73,6 @@ class BlindBaseline:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What is needed to run it again."""
-
-    command: str
-    seed: int
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Explanation:
     """Which words of a prompt a signal's score comes from; ``words`` and ``weights`` go together."""
 
@@ -121,24 +81,6 @@ class Explanation:
     score: float
     words: tuple[str, ...]  # masked unless asked for
     weights: tuple[float, ...]  # shares of the whole
-
-
-@dataclass(frozen=True)
-class GridRow:
-    """One row of pictures: PNG files as data URIs."""
-
-    label: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Pictures side by side, as a report shows them; ``columns`` are captions, one a column, or none."""
-
-    title: str
-    rows: tuple[GridRow, ...]
-    columns: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,21 +129,8 @@ class Audit:
     warnings: tuple[str, ...]
     run: Run
     explanations: tuple[Explanation, ...] = ()
-
-
-@dataclass(frozen=True)
-class Example:
-    """One extracted record: masked always, revealed only where asked for."""
-
-    id: str
-    family: str
-    repeats: int | None
-    prompt_masked: str
-    output_masked: str
-    log_probability: float  # nats, of the exact continuation
-    tokens: int
-    prompt: str = ""
-    output: str = ""
+    costs: tuple[Cost, ...] = ()
+    decisions: Decisions | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +143,7 @@ class ExtractionResult:
     doses: tuple[DoseRow, ...] = ()
     families: tuple[DoseRow, ...] = ()
     note: str = ""
+    measures: tuple[MeasureRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,16 +160,6 @@ class Extraction:
     warnings: tuple[str, ...]
     run: Run
     grids: tuple[Grid, ...] = ()  # a strip a memorised picture: training picture, generations, nearest others
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a training transcript."""
-
-    step: int
-    forget: float
-    retain: float
-    gradient_norm: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -307,6 +227,34 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class MarkTest:
+    """One test of ownership: what was measured on how many independent pieces, and its one-sided p value."""
+
+    name: str
+    statistic: Estimate
+    p_value: float  # NaN: nothing can be said, ``statistic.note`` says why
+    n: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class MarkAudit:
+    """Whether a model has read somebody's marked texts, or descends from a training whose order is known.
+
+    The verdict speaks of the first test alone, which was chosen beforehand; the others stand beside it.
+    """
+
+    verdict: str
+    leaks: bool  # the first test's p value is below the level the verdict names
+    models: tuple[ModelCard, ...]
+    populations: tuple[Population, ...]  # the texts the models were asked about
+    method: MethodUsed
+    tests: tuple[MarkTest, ...]
+    warnings: tuple[str, ...]
+    run: Run
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What became of a paper's claim here."""
 
@@ -319,7 +267,9 @@ class Verdict:
     table: tuple[tuple[str, ...], ...] = ()  # header row first
 
 
-RECORDS: dict[str, type] = {c.__name__: c for c in (Audit, Extraction, Erasure, Verification, Verdict, Windows)}
+RECORDS: dict[str, type] = {
+    c.__name__: c for c in (Audit, Extraction, Erasure, Verification, Verdict, Windows, MarkAudit)
+}
 
 
 def to_json(record: Any) -> str:

@@ -29,6 +29,7 @@ FAMILIES = (
     "erasers.adapters",
     "guards",
     "attacks",
+    "provenance",
     "testbeds",
     "claims",
 )

@@ -236,6 +236,18 @@ class Recovered:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Records whose truth a learning signal is told, by row number; it is never judged on them.
+
+    ``trained``: for shadow models, by role, which of all rows the model was trained on.
+    """
+
+    members: np.ndarray  # (m,) int64
+    nonmembers: np.ndarray  # (k,) int64
+    trained: Mapping[str, np.ndarray] = field(default_factory=dict)  # role -> (n,) bool
+
+
+@dataclass(frozen=True)
 class Site:
     """A named place in a model: the weight of one module and what it does there."""
 

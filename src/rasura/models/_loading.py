@@ -19,15 +19,24 @@ _TOKENIZERS = (
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 
-def load_parts(path: str, *, device: str, dtype: str, allow_pickle: bool, trust_remote_code: bool) -> tuple[Any, Any]:
-    """(module, tokenizer) from a local folder or a hub id."""
+def load_parts(
+    path: str,
+    *,
+    device: str,
+    dtype: str,
+    allow_pickle: bool,
+    trust_remote_code: bool,
+    kind: str = "AutoModelForCausalLM",
+) -> tuple[Any, Any]:
+    """(module, tokenizer) from a local folder or a hub id; ``kind`` names the transformers class that loads it."""
     folder = Path(path).expanduser()
     if folder.exists():
         _check_folder(folder, allow_pickle, trust_remote_code)
     elif not is_hub_id(path):
         raise BadInput(f"{path}: no such model folder")
-    module = _load_module(str(folder) if folder.exists() else path, device, dtype, allow_pickle, trust_remote_code)
-    tokenizer = _load_tokenizer(str(folder) if folder.exists() else path, trust_remote_code)
+    where = str(folder) if folder.exists() else path
+    module = _load_module(kind, where, device, dtype, allow_pickle, trust_remote_code)
+    tokenizer = _load_tokenizer(where, trust_remote_code)
     check_finite(module, path)
     largest = max(tokenizer.get_vocab().values())
     rows = module.get_input_embeddings().weight.shape[0]
@@ -62,16 +71,16 @@ def _check_folder(folder: Path, allow_pickle: bool, trust_remote_code: bool) -> 
         )
 
 
-def _load_module(path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_code: bool) -> Any:
+def _load_module(auto: str, path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_code: bool) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     quiet_library()
 
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     kind = ("float32" if chosen == "cpu" else "auto") if dtype == "auto" else dtype
     try:
-        module = AutoModelForCausalLM.from_pretrained(
+        module = getattr(transformers, auto).from_pretrained(
             path, dtype=kind, trust_remote_code=trust_remote_code, use_safetensors=None if allow_pickle else True
         )
         return module.to(chosen).eval()

@@ -18,7 +18,7 @@ import numpy as np
 from ..core import store as _store
 from ..core.errors import NeedsRole
 from ..core.store import Store
-from ..core.types import Ask, Samples, Treated, digest
+from ..core.types import Ask, Plain, Samples, Treated, digest
 
 SHARD = 64  # samples a shard: what a kill can cost at most
 TOKEN_BUDGET = 8192  # tokens a batch, padding included
@@ -44,6 +44,7 @@ class Pass:
     of: str
     samples: int
     computed: int = 0
+    ask: Ask | None = None
 
 
 @dataclass
@@ -71,6 +72,8 @@ class Engine:
         viewed, model = ask.view.apply(samples), models[ask.role]
         if not viewed:
             return ask.what.blank("", 0)
+        if not isinstance(ask.view, Plain) and model.modality == "text":
+            viewed = model.fit(viewed, truncate=True)  # seen differently, a record that fitted can need more tokens
         treatment = ask.of.treatment if isinstance(ask.of, Treated) else None
         given = self._given(ask, models, samples)
         with (
@@ -89,7 +92,7 @@ class Engine:
 
     def _shards(self, ask: Ask, model: Any, samples: Samples, given: tuple[str, Any] = ("", None)) -> Any:
         label = type(ask.what).__name__
-        bill = Pass(label, str(ask.of), len(samples))
+        bill = Pass(label, str(ask.of), len(samples), ask=ask)
         self.passes.append(bill)
         folder = "/".join(
             f for f in (f"observations/{label}-{self._question(ask.what)}", model.fingerprint, given[0]) if f

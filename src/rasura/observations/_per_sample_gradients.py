@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -39,12 +39,21 @@ class Norms:
 
     parameters: Tensor  # (n, groups, 3), groups ordered like named_parameters
     inputs: Tensor  # (n, 3): of the output of the embedding module, all positions
+    projections: Tensor  # (n, groups, k): what ``Projection`` makes of each gradient; k = 0 where none was asked for
 
 
-def batched(model: Any, encoded: Sequence[Any]) -> Norms:
+class Projection(Protocol):
+    """Anything that turns gradients of one parameter into ``k`` numbers each: (b, *shape) to (b, k)."""
+
+    k: int
+
+    def __call__(self, name: str, gradient: Tensor) -> Tensor: ...
+
+
+def batched(model: Any, encoded: Sequence[Any], projection: Projection | None = None) -> Norms:
     """All samples in one pass. Raises NotCovered when some parameter's gradient cannot be formed that way."""
     head = model.base.get_output_embeddings()
-    tape = _Tape(model, head, (len(encoded), max(len(e.ids) for e in encoded)))
+    tape = _Tape(model, head, (len(encoded), max(len(e.ids) for e in encoded)), projection)
     with torch.enable_grad(), requires_grad(model.module, False):
         with tape.recording():
             hidden = model.last_hidden(encoded)
@@ -53,7 +62,7 @@ def batched(model: Any, encoded: Sequence[Any]) -> Norms:
     return tape.result()
 
 
-def one_at_a_time(model: Any, samples: Sequence[Any]) -> Norms:
+def one_at_a_time(model: Any, samples: Sequence[Any], projection: Projection | None = None) -> Norms:
     """The obvious way: a backward pass a sample. Exact for every architecture."""
     parameters = floating(model.module)
     rows, inputs = [], []
@@ -66,11 +75,23 @@ def one_at_a_time(model: Any, samples: Sequence[Any]) -> Norms:
                 found = torch.autograd.grad(loss, [*parameters.values(), *seen], allow_unused=True)
         finally:
             hook.remove()
-        blank = torch.zeros(1)
-        found = [blank if g is None else g for g in found]
-        rows.append(torch.cat([three_norms(g[None]) for g in found[: len(parameters)]]))
+        own = zip(parameters.items(), found, strict=False)  # what is left of ``found`` are the embedding's outputs
+        full = [(name, torch.zeros_like(p) if g is None else g) for (name, p), g in own]
+        rows.append(torch.cat([_reduced(name, g[None], projection) for name, g in full]))
         inputs.append(three_norms(sum(found[len(parameters) :])[None])[0])
-    return Norms(torch.stack(rows), torch.stack(inputs))
+    return _norms(torch.stack(rows), torch.stack(inputs))
+
+
+def _reduced(name: str, gradient: Tensor, projection: Projection | None) -> Tensor:
+    """What is kept of a few samples' gradients of one parameter: (b, 3 + k), on the CPU."""
+    norms = three_norms(gradient)
+    if projection is None:
+        return norms
+    return torch.cat([norms, projection(name, gradient.detach().float()).cpu()], dim=1)
+
+
+def _norms(parameters: Tensor, inputs: Tensor) -> Norms:
+    return Norms(parameters[..., :3], inputs, parameters[..., 3:])
 
 
 def _keep(seen: list[Tensor]) -> Any:
@@ -121,8 +142,10 @@ class _Use:
 class _Tape:
     """Collects uses during a pass and turns them into norms as soon as a parameter's last contribution is in."""
 
-    def __init__(self, model: Any, head: nn.Module, shape: tuple[int, int]) -> None:
+    def __init__(self, model: Any, head: nn.Module, shape: tuple[int, int], projection: Projection | None) -> None:
         self.parameters = floating(model.module)
+        self.names = {p: name for name, p in self.parameters.items()}
+        self.projection = projection
         self.kinds = kinds_of(model.module)  # raises NotCovered
         if head not in self.kinds or type(head).forward is not nn.Linear.forward:
             raise NotCovered("the output matrix is no plain linear module")
@@ -131,7 +154,8 @@ class _Tape:
         self.shape = shape
         self.uses: Counter[nn.Parameter] = Counter()
         self.waiting: dict[nn.Parameter, list[tuple[str, _Use]]] = defaultdict(list)
-        self.norms = {p: torch.zeros(shape[0], 3) for p in self.parameters.values()}
+        width = 3 + (projection.k if projection else 0)
+        self.norms = {p: torch.zeros(shape[0], width) for p in self.parameters.values()}
         self.inputs = torch.full((shape[0], 3), float("nan"))
 
     @contextmanager
@@ -182,7 +206,7 @@ class _Tape:
         for at in range(0, len(uses[0][1].g), size):
             rows = slice(at, at + size)
             parts = [use.gradient(name, rows) for name, use in uses]
-            norms = three_norms(reduce(torch.add, parts))
+            norms = _reduced(self.names[p], reduce(torch.add, parts), self.projection)
             self.norms[p][start + at : start + at + len(norms)] = norms
 
     def finish(self, logit_gradients: Any) -> None:
@@ -200,7 +224,7 @@ class _Tape:
                 self.settle(p, [(own[p], _Use(self.head, h, g)), *part], start)
 
     def result(self) -> Norms:
-        return Norms(torch.stack([self.norms[p] for p in self.parameters.values()], dim=1), self.inputs)
+        return _norms(torch.stack([self.norms[p] for p in self.parameters.values()], dim=1), self.inputs)
 
 
 def _through_head(model: Any, head: nn.Module, hidden: Tensor, encoded: Sequence[Any], tape: _Tape) -> Tensor:

@@ -55,6 +55,34 @@ class GradientData:
         kept = _fitting(names[0], group)
         return Ragged.of([row[kept] if len(row) else row for row in norms], np.float32)
 
+    def by_tensor(self) -> np.ndarray:
+        """(n, groups, 3) float64: the three norms of every parameter tensor; NaN where nothing was scored."""
+        return np.stack([self._filled(norms) for norms in (self.l1, self.l2, self.linf)], axis=2)
+
+    def by_layer(self) -> np.ndarray:
+        """(n, layers, 3) float64: the norms of the gradient of each layer's parameters concatenated; see ``layers_of``.
+
+        Two tensors of layer 0, of norms 3 and 4 in every order, make 7 (L1), 5 (L2) and 4 (Linf):
+
+        >>> rows = [Ragged.of([[3.0, 4.0]], np.float32)] * 3
+        >>> text = np.array(["m.layers.0.w\\nm.layers.0.b"])
+        >>> GradientData(*rows, *[np.ones(1)] * 3, np.array([9]), text, np.array([""])).by_layer().tolist()
+        [[[7.0, 5.0, 4.0]]]
+        """
+        names = [text.split("\n") for text in self.groups[self.groups != ""][:1]]
+        norms, layers = self.by_tensor(), layers_of(names[0]) if names else []
+        parts = [norms[:, [i for i, own in enumerate(layers) if own == layer]] for layer in dict.fromkeys(layers)]
+        joined = [
+            np.stack([p[..., 0].sum(1), np.sqrt((p[..., 1] ** 2).sum(1)), p[..., 2].max(1)], axis=1) for p in parts
+        ]
+        return np.stack(joined, axis=1) if joined else np.zeros((len(self.tokens), 0, 3))
+
+    def _filled(self, rows: Ragged) -> np.ndarray:
+        """Rows that are equally long or empty as (n, width) float64, the empty ones NaN."""
+        full = np.full((len(rows), int(rows.lengths.max(initial=0))), np.nan)
+        full[rows.lengths > 0] = rows.values.reshape(-1, full.shape[1]) if full.size else 0
+        return full
+
     def at_embedding(self, order: str) -> np.ndarray:
         """(n,) float64: the norm of order "1", "2" or "inf" at the embedding's output; NaN where nothing was scored."""
         return getattr(self, f"input_l{order}").astype(np.float64)
@@ -69,33 +97,30 @@ def _fitting(names: list[str], group: str) -> np.ndarray:
     return kept
 
 
+def layers_of(names: list[str]) -> list[str]:
+    """The layer of each parameter tensor: the number in its dotted name, else what the name says before its last part.
+
+    >>> layers_of(["wte.weight", "h.0.attn.weight", "h.1.mlp.bias", "ln_f.weight", "ln_f.bias"])
+    ['wte', '0', '1', 'ln_f', 'ln_f']
+    """
+    numbers = [next((part for part in name.split(".") if part.isdigit()), None) for name in names]
+    return [number or name.rpartition(".")[0] for name, number in zip(names, numbers, strict=True)]
+
+
 @dataclass(frozen=True)
 class GradientNorms:
     """L1, L2 and Linf norm of each sample's gradient, by parameter tensor and at the input embeddings."""
 
     version: ClassVar[int] = 1
     Data: ClassVar[type] = GradientData
+    passes: ClassVar[tuple[int, int]] = (1, 1)
 
     def measure(self, model: Any, batch: Samples) -> GradientData:
         """One forward and one backward pass over a batch; one a sample where the architecture demands it.
 
         Raises NotYetSupported for a model with noise in force: the noise is gone by the time gradients flow back.
         """
-        from ._module_gradients import NotCovered
-        from ._per_sample_gradients import batched, floating, one_at_a_time
-
-        if getattr(model, "_noise", ""):
-            raise NotYetSupported("gradient norms of a model under weight noise")
-        encoded = [model.encode(sample) for sample in batch]
-        kept = [i for i, e in enumerate(encoded) if e.scored]
-        names = list(floating(model.module))
-        if not kept:
-            return _collect(encoded, kept, np.zeros((0, len(names), 3)), np.zeros((0, 3)), names)
-        try:
-            norms = batched(model, [encoded[i] for i in kept])
-        except NotCovered:
-            norms = one_at_a_time(model, batch.take(kept))
-        return _collect(encoded, kept, norms.parameters.numpy(), norms.inputs.numpy(), names)
+        return measured(model, batch)[0]
 
     def blank(self, reason: str, n: int) -> GradientData:
         """Rows that could not be measured."""
@@ -104,6 +129,27 @@ class GradientNorms:
         return GradientData(
             empty, empty, empty, nan, nan, nan, np.zeros(n, dtype=np.int64), text, np.array([reason] * n, dtype=object)
         )
+
+
+def measured(model: Any, batch: Samples, projection: Any = None) -> tuple[GradientData, np.ndarray]:
+    """The norms, and (n, groups, k) what ``projection`` made of the same gradients (NaN where nothing was scored)."""
+    from ._module_gradients import NotCovered
+    from ._per_sample_gradients import batched, floating, one_at_a_time
+
+    if getattr(model, "_noise", ""):
+        raise NotYetSupported("gradient norms of a model under weight noise")
+    encoded = [model.encode(sample) for sample in batch]
+    kept = [i for i, e in enumerate(encoded) if e.scored]
+    names = list(floating(model.module))
+    projected = np.full((len(encoded), len(names), projection.k if projection else 0), np.nan, dtype=np.float32)
+    if not kept:
+        return _collect(encoded, kept, np.zeros((0, len(names), 3)), np.zeros((0, 3)), names), projected
+    try:
+        norms = batched(model, [encoded[i] for i in kept], projection)
+    except NotCovered:
+        norms = one_at_a_time(model, batch.take(kept), projection)
+    projected[kept] = norms.projections.numpy()
+    return _collect(encoded, kept, norms.parameters.numpy(), norms.inputs.numpy(), names), projected
 
 
 def _collect(

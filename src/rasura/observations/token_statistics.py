@@ -61,6 +61,10 @@ class TokenStatistics:
         import torch
 
         encoded = [model.encode(sample) for sample in batch]
+        if hasattr(model, "scored_tokens"):  # a server that says log-probability and rank only
+            row, log_p, rank = model.scored_tokens(encoded)
+            unknown = np.full(len(row), np.nan, dtype=np.float32)
+            return _collect(encoded, [row, log_p, unknown, unknown, rank])
         parts: list[tuple[np.ndarray, ...]] = []
         with torch.inference_mode():
             for row, target, logits in model.scored_logits(encoded):
