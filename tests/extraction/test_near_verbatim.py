@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rasura.core.errors import BadInput
 from rasura.core.types import Samples
-from rasura.extraction.near_verbatim import NearVerbatim, similarity
+from rasura.extraction._similarity import edit_similarity as similarity
+from rasura.extraction.near_verbatim import NearVerbatim
 from rasura.observations._engine import Engine
 from rasura.observations._suffix import suffix, verbatim
 

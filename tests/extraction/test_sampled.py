@@ -100,6 +100,44 @@ def test_real_samples_come_out_as_often_as_computed(planted):
     assert (p > 0.05).any() and (p < 0.999).any()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.8, "top_k": 40}, {"top_p": 0.9}])
+def test_real_samples_come_out_as_often_as_computed_in_the_large(planted, settings):
+    """48 records, 1000 samples each, also under truncation: no count beyond 5 deviations, and the sum of all within 4."""
+    samples = planted.members
+    extractor = Sampled(prefix_tokens=16, suffix_tokens=3, **settings)
+    observed = {key: Engine().observe(ask, planted.models, samples) for key, ask in extractor.needs().items()}
+    p = np.exp(extractor.extract(**observed).log_probability)
+    ask = Ask(Generations(16, 3, samples_each=1000, **{"temperature": 1.0, **settings}))
+    drawn = Engine().observe(ask, planted.models, samples)
+    hits = np.array([sum(np.array_equal(d[:3], drawn.true_ids[i][:3]) for d in drawn.draws(i)) for i in range(len(p))])
+    deviation = np.sqrt(1000 * p * (1 - p))
+    assert (np.abs(hits - 1000 * p) <= 5 * deviation + 1).all()
+    assert abs((hits - 1000 * p).sum()) <= 4 * np.sqrt((deviation**2).sum()) + 1
+
+
+def test_the_plain_formula_underflows_where_this_one_does_not():
+    """1 - (1 - 1e-20)^1e6 is 0 in floating point; it is 1e-14."""
+    assert 1 - (1 - 1e-20) ** 1e6 == 0.0
+    assert chance(np.log(1e-20), 1e6) == pytest.approx(1e-14)
+
+
+def test_curves_are_drawn_for_four_certainties_and_beside_truncation_without_it(planted):
+    samples = planted.members.take(range(4))
+    for settings, curves in (({}, 4), ({"top_k": 5}, 8)):
+        extractor = Sampled(**settings)
+        found = extractor.extract(
+            **{key: Engine().observe(ask, planted.models, samples) for key, ask in extractor.needs().items()}
+        )
+        assert len(found.curves) == curves and {c.axis for c in found.curves} == {"samples drawn"}
+        half = next(c for c in found.curves if "0.5" in c.name)
+        assert half.x == tuple(map(float, QUERIES))
+        assert half.values[:, 2] == pytest.approx(found.success)  # n = 100, p = 1/2
+        for easier, harder in zip(found.curves[:3], found.curves[1:4], strict=True):
+            assert (easier.values >= harder.values).all()  # being surer takes more samples
+            assert (np.diff(easier.values, axis=1) >= 0).all()
+
+
 @pytest.mark.parametrize("settings", [{"n": 0}, {"p": 0.0}, {"p": 1.0}])
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(BadInput, match="sampled"):

@@ -10,6 +10,30 @@ NOTHING_LEFT = "nothing is left to extract after the prompt"
 
 
 @dataclass(frozen=True)
+class Curve:
+    """One measure of every record at several settings, such as lengths of the prompt; averaged by the verb.
+
+    A measure that belongs to no axis has one column, ``axis`` "" and x = (0,).
+    """
+
+    name: str  # what is measured: "word for word"
+    axis: str  # what is varied, with its unit: "tokens of context"
+    x: tuple[float, ...]
+    values: np.ndarray  # (n, len(x)) float64, NaN where a record cannot be judged
+    unit: str = "share"
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """An attacker's guesses with how sure he is of each: average precision and recall at 100 errors come from it."""
+
+    name: str  # what sorts the guesses: "loss ratio"
+    correct: np.ndarray  # (n,) float64: 1 right, 0 wrong, NaN not judged
+    confidence: np.ndarray  # (n,) float64, larger = surer; NaN: last
+
+
+@dataclass(frozen=True)
 class Extracted:
     """One row a record.
 
@@ -26,6 +50,8 @@ class Extracted:
     unit: str = "share"
     bounds: tuple[float, float] = (0.0, 1.0)
     note: str = ""  # numbers only, never text
+    curves: tuple[Curve, ...] = ()  # the same question at other settings, and other measures of the same answer
+    rankings: tuple[Ranking, ...] = ()
 
 
 def reasons(observed: np.ndarray, success: np.ndarray, otherwise: str = NOTHING_LEFT) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,7 @@ from ..observations._suffix import SUFFIX_TOKENS, suffix
 from ..observations.generations import GenerationData, Generations
 from ..observations.token_statistics import TokenData, TokenStatistics
 from ._match import Extracted, reasons
-
-
-def similarity(said: Sequence[int], true: Sequence[int]) -> float:
-    """1 - (least number of insertions, deletions and substitutions) / (length of the longer); NaN if ``true`` is empty.
-
-    By hand: one of 4 tokens is replaced: 1 - 1/4.
-
-    >>> similarity([7, 8, 9, 10], [7, 8, 1, 10])
-    0.75
-    """
-    from rapidfuzz.distance import Levenshtein
-
-    return float(Levenshtein.normalized_similarity(list(said), list(true))) if len(true) else float("nan")
+from ._similarity import edit_similarity
 
 
 @method(paper="arXiv:2210.17546")
@@ -50,7 +38,7 @@ class NearVerbatim:
 
     By hand: 9 of 10 tokens agree, similarity 0.9.
 
-    >>> similarity(range(10), [*range(9), 99]) >= NearVerbatim().threshold
+    >>> edit_similarity(range(10), [*range(9), 99]) >= NearVerbatim().threshold
     True
     """
 
@@ -85,4 +73,4 @@ class NearVerbatim:
         longest = self.suffix_tokens or None
         pairs = zip(generations.ids, generations.true_ids, strict=True)
         true = [(said, wanted[:longest]) for said, wanted in pairs]
-        return np.array([similarity(said[: len(wanted)], wanted) for said, wanted in true], dtype=np.float64)
+        return np.array([edit_similarity(said[: len(wanted)], wanted) for said, wanted in true], dtype=np.float64)

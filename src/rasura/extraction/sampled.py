@@ -16,9 +16,10 @@ from ..observations.sampling_probability import SamplingProbability
 from ..observations.token_statistics import TokenStatistics
 from ..stats.attempts import log_queries
 from ..stats.intervals import proportion
-from ._match import Extracted, reasons
+from ._match import Curve, Extracted, reasons
 
 QUERIES = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+CERTAINTIES = (0.1, 0.5, 0.9, 0.999)
 
 
 def extractable(log_probability: np.ndarray, n: float, p: float) -> np.ndarray:
@@ -61,7 +62,9 @@ class Sampled:
     0 for a token that truncation removes. p_z is exact, from one teacher-forced pass and without sampling, and all of it
     is computed with logarithms, because p_z = 1e-300 is an ordinary number here. ``n`` >= 1 is the number of samples,
     ``p`` in (0, 1) the probability asked for (BadInput otherwise). ``hits`` is the geometric mean probability of a suffix token.
-    ``curve`` gives the share of extractable records against n; ``stats.attempts.log_queries`` gives n_p of each.
+    ``curves`` holds the share of extractable records against n from 1 to a million for p = .1, .5, .9 and .999, and where the
+    sampler truncates, the same without truncation: one token that top-k removed makes p_z 0 and says little of
+    memory. ``stats.attempts.log_queries`` gives n_p of each record.
 
     Prompt and suffix are cut as in every extractor: ``prefix_tokens``, ``suffix_tokens`` (0: to the end). Greedy
     decoding at temperature 0 gives p_z in {0, 1}.
@@ -95,10 +98,18 @@ class Sampled:
     def needs(self) -> Mapping[str, Ask]:
         if (self.temperature, self.top_k, self.top_p) == (1.0, 0, 1.0):  # then the pass of every other method will do
             return {"tokens": Ask(TokenStatistics())}
-        return {"tokens": Ask(SamplingProbability(self.temperature, self.top_k, self.top_p))}
+        asks = {"tokens": Ask(SamplingProbability(self.temperature, self.top_k, self.top_p))}
+        return asks | ({"plain": Ask(TokenStatistics())} if self._truncates else {})
 
-    def extract(self, tokens: Any) -> Extracted:
-        """``tokens``: TokenData or SamplingData, whichever ``needs`` asked for."""
+    @property
+    def _truncates(self) -> bool:
+        return self.temperature > 0 and (self.top_k > 0 or self.top_p < 1)
+
+    def extract(self, tokens: Any, **plain: Any) -> Extracted:
+        """``tokens``: TokenData or SamplingData, whichever ``needs`` asked for; ``plain``: TokenData beside truncation."""
+        curves = _curves(tokens, self, "")
+        for data in plain.values():
+            curves += _curves(data, self, ", nothing truncated")
         rows = suffix(tokens, tokens.log_probability, self.prefix_tokens, self.suffix_tokens)
         log_p = rows.sum()
         success = extractable(log_p, self.n, self.p)
@@ -108,4 +119,19 @@ class Sampled:
             tokens=rows.lengths,
             hits=np.exp(rows.mean()),
             reason=reasons(tokens.reason, success),
+            curves=curves,
         )
+
+
+def _curves(data: Any, sampled: Sampled, which: str) -> tuple[Curve, ...]:
+    log_p = suffix(data, data.log_probability, sampled.prefix_tokens, sampled.suffix_tokens).sum()
+    x = tuple(map(float, QUERIES))
+    return tuple(
+        Curve(
+            f"come out with probability {p:g}{which}",
+            "samples drawn",
+            x,
+            np.stack([extractable(log_p, n, p) for n in QUERIES], axis=1),
+        )
+        for p in CERTAINTIES
+    )

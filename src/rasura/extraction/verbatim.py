@@ -48,8 +48,6 @@ class Verbatim:
     prefix_tokens: int = 0
     suffix_tokens: int = SUFFIX_TOKENS
 
-    word_for_word: ClassVar[bool] = True  # what a verdict on extraction speaks of
-
     word_for_word: ClassVar[bool] = True  # its rate is what "extracted word for word" means in a verdict
 
     def needs(self) -> Mapping[str, Ask]:
