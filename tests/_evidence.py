@@ -22,6 +22,7 @@ CONFORMANCE = {
     "test_erasers": ("erasers.objectives", "erasers.selections"),
     "test_testbeds": ("testbeds",),
     "test_guards": ("guards",),
+    "test_provenance": ("provenance",),
     "test_image_signals": ("signals",),
     "test_image_extraction": ("extraction",),
     "test_image_metrics": ("metrics",),

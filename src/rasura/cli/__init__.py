@@ -7,13 +7,14 @@ import os
 
 import click
 
-COMMANDS = ("audit", "extract", "erase", "verify", "report", "methods", "testbed", "claims", "demo")
+COMMANDS = ("audit", "extract", "erase", "verify", "report", "mark", "methods", "testbed", "claims", "demo")
 SUMMARIES = {
     "audit": "Tell whether a model was trained on given records.",
     "extract": "Pull records out of a model, word for word or nearly.",
     "erase": "Make a model forget records; write the new model and a record.",
     "verify": "Compare before, after and retrained; attack the erased model.",
     "report": "Turn records into one self-contained page.",
+    "mark": "Mark your texts before you publish them; ask models later.",
     "methods": "List every method with its computed status.",
     "testbed": "Build small models with planted truth.",
     "claims": "Check the claims of papers here, and print the table.",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MetricRow, Verification, Windows
+from rasura.core.records import AttackRow, Audit, Erasure, Extraction, MarkAudit, MetricRow, Verification, Windows
 from rasura.core.types import Budget
 from rasura.report._format import estimate_text, shorten, thousands, visible
 from rasura.report._wording import check_wording
@@ -56,6 +56,10 @@ FIXED_AUDIT = {
 FIXED_EXTRACTION = {
     True: "Training records came out of the model.",
     False: "No training record came out in these tests.",
+}
+FIXED_OWNERSHIP = {
+    True: "The owner's test found what chance alone seldom shows.",
+    False: "The owner's test found nothing beyond chance.",
 }
 FIXED_WINDOWS = "The noise levels at which a picture's attributes are decided were measured."
 RIGHTS = {
@@ -164,6 +168,18 @@ def decided(windows: Sequence[Windows]) -> tuple[Answer, ...]:
     for w in windows:
         lines.add(w.verdict, "audit", FIXED_WINDOWS)
     return (Answer("When is a picture decided?", "measured", "plain", tuple(lines.shown), "", tuple(lines.remarks)),)
+
+
+def owned(ownership: Sequence[MarkAudit]) -> tuple[Answer, ...]:
+    """Has the model read somebody's texts? Asked only where an owner did."""
+    if not ownership:
+        return ()
+    lines = _Sentences()
+    for o in ownership:
+        lines.add(o.verdict, "audit", FIXED_OWNERSHIP[o.leaks])
+    found = any(o.leaks for o in ownership)
+    chip, tone = ("evidence found", "found") if found else ("no evidence found", "clear")
+    return (Answer("Was it trained on the owner's texts?", chip, tone, tuple(lines.shown), "", tuple(lines.remarks)),)
 
 
 def pictured(record: Any) -> bool:

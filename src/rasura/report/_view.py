@@ -15,6 +15,7 @@ from rasura.core.records import (
     Erasure,
     Explanation,
     Extraction,
+    MarkAudit,
     MetricRow,
     ModelCard,
     Population,
@@ -75,6 +76,7 @@ class View:
     verifications: tuple[Verification, ...]
     claims: tuple[Verdict, ...]
     windows: tuple[Windows, ...]
+    ownership: tuple[MarkAudit, ...]
     pictures: bool  # is any record about a model that draws, and is any about one that writes
     texts: bool
     alerts: tuple[str, ...]
@@ -90,11 +92,18 @@ class View:
 
 
 def view(records: Sequence[Any], reveal: bool, title: str) -> View:
-    audits, extractions, erasures, verifications, claims, windows = (
+    audits, extractions, erasures, verifications, claims, windows, ownership = (
         tuple(r for r in records if isinstance(r, kind))
-        for kind in (Audit, Extraction, Erasure, Verification, Verdict, Windows)
+        for kind in (Audit, Extraction, Erasure, Verification, Verdict, Windows, MarkAudit)
     )
-    steps = {"audit": audits, "windows": windows, "extract": extractions, "erase": erasures, "verify": verifications}
+    steps = {
+        "audit": audits,
+        "ownership": ownership,
+        "windows": windows,
+        "extract": extractions,
+        "erase": erasures,
+        "verify": verifications,
+    }
     ran = [(name, r) for name, group in steps.items() for r in group]
     drawn = [_answers.pictured(r) for _, r in ran]
     suppression = bool(erasures) and _answers.method_class(erasures) == "suppression"
@@ -108,6 +117,7 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
         verifications=verifications,
         claims=claims,
         windows=windows,
+        ownership=ownership,
         pictures=any(drawn),
         texts=not all(drawn) or not drawn,
         alerts=_answers.blind_alerts(audits),
@@ -119,10 +129,11 @@ def view(records: Sequence[Any], reveal: bool, title: str) -> View:
                 _answers.erased(erasures),
                 _answers.stayed(verifications, erasures),
                 *_answers.decided(windows),
+                *_answers.owned(ownership),
             )
         ),
         steps=(
-            Step("audit", bool(audits)),
+            Step("audit", bool(audits or ownership)),
             Step("extract", bool(extractions)),
             Step("guard" if suppression else "erase", bool(erasures)),
             Step("verify", bool(verifications)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rasura.core.errors import BadInput
 from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, Windows, read
-from rasura.report import _answers, _format, _key_figures, _pictures, _plots, _svg, _view, _windows
+from rasura.report import _answers, _curves, _format, _key_figures, _pictures, _plots, _svg, _view, _windows
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -133,7 +133,7 @@ def _environment() -> Environment:
     environment.tests["shows_records"] = _answers.shows_records
     environment.filters.update(plot=plot, **{name: getattr(_format, name) for name in FILTERS})
     environment.globals.update(plots=_plots, views=_view, answers=_answers, comparison=_comparison)
-    environment.globals.update(pictures=_pictures, windows=_windows)
+    environment.globals.update(pictures=_pictures, windows=_windows, curves=_curves)
     return environment
 
 
