@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -73,19 +74,23 @@ def test_the_map_in_the_readme_names_every_folder():
 
 
 def test_the_loop_of_the_readme_runs_as_written(planted, tmp_path, monkeypatch, capsys):
-    """Its five commands, word for word but for the prompt length: the small records are shorter than 50 tokens."""
+    """Its commands, word for word but for the prompt length: the small records are shorter than 50 tokens."""
     from rasura.cli import main
+    from rasura.core.types import Samples
     from rasura.data.writers import write_samples
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RASURA_CACHE", str(tmp_path / "cache"))
-    for name, role in (("MODEL", "target"), ("BASE", "reference"), ("RETRAINED", "retrained")):
+    for name, role in (("MODEL", "target"), ("BASE", "reference"), ("RETRAINED", "retrained"), ("OTHER", "reference")):
         planted.models[role].save(name)
     files = {"train": "members", "heldout": "nonmembers", "forget": "forget", "retain": "retain"}
     for name, part in files.items():
-        write_samples(getattr(planted, part), Path(f"{name}.jsonl"))
-    loop = [line for page, line in documented() if page == "README.md" and "MODEL" in line] + ["rasura report runs/a"]
-    assert [shlex.split(line)[1] for line in loop] == ["audit", "extract", "erase", "verify", "report"]
+        write_samples(Samples(getattr(planted, part)[:24]), Path(f"{name}.jsonl"))
+    _an_owners_files(planted)
+    shown = [line for page, line in documented() if page == "README.md"]
+    loop = [line for line in shown if "MODEL" in line or line.startswith("rasura mark")] + ["rasura report runs/a"]
+    steps = ["audit", "extract", "erase", "verify", "mark", "audit", "audit", "report"]
+    assert [shlex.split(line)[1] for line in loop] == steps
     for line in loop:
         with pytest.raises(SystemExit) as ended:
             main(shlex.split(line.replace("--prefix-tokens 50", "--prefix-tokens 12"))[1:])
@@ -97,6 +102,17 @@ def test_the_loop_of_the_readme_runs_as_written(planted, tmp_path, monkeypatch, 
         "report.html",
     }
     assert (tmp_path / "erased" / "model.safetensors").is_file() and (tmp_path / "erased" / "erasure.json").is_file()
+
+
+def _an_owners_files(planted) -> None:
+    """A folder of essays, and the order of a training."""
+    Path("essays").mkdir()
+    for i, text in enumerate(planted.heldout.texts[:6]):
+        Path(f"essays/{i}.txt").write_text(text)
+    texts = planted.heldout.texts
+    longer = [" ".join(texts[(i + k) % len(texts)] for k in range(6)) for i in range(30)]
+    lines = [json.dumps({"text": text, "position": i}) for i, text in enumerate(longer)]
+    Path("order.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def test_the_signal_in_the_readme_is_one_new_file_and_passes_conformance(planted, tmp_path):

@@ -29,7 +29,7 @@ def test_sizes(path: Path):
             assert size <= 60, f"{node.name} has {size} lines, functions have at most 60"
 
 
-@pytest.mark.parametrize("verb", ["audit", "extract", "erase", "verify"])
+@pytest.mark.parametrize("verb", ["audit", "extract", "erase", "verify", "mark"])
 def test_verbs_have_at_most_eight_parameters(verb: str):
     function = getattr(importlib.import_module(f"rasura._{verb}"), verb)
     assert len(inspect.signature(function).parameters) <= 8
@@ -46,7 +46,7 @@ def test_a_method_documents_itself(family: str, name: str):
     file = Path(inspect.getfile(cls))
     shared = file.with_name("_math.py")  # a kernel that several methods share has its worked number there
     source = file.read_text() + (shared.read_text() if shared.is_file() and "._math import" in file.read_text() else "")
-    if family in ("signals", "extraction", "metrics", "erasers.objectives"):
+    if family in ("signals", "extraction", "metrics", "erasers.objectives", "provenance"):
         assert ">>>" in source, "one worked number as a doctest"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._audit import audit
     from ._erase import erase
     from ._extract import extract
+    from ._mark import mark
     from ._verify import verify
     from .core.errors import RasuraError
     from .core.registry import get, method, names
@@ -37,6 +38,7 @@ _HOMES = {
     "erase": "._erase",
     "extract": "._extract",
     "get": ".core.registry",
+    "mark": "._mark",
     "method": ".core.registry",
     "names": ".core.registry",
     "render": ".report",
@@ -55,6 +57,7 @@ __all__ = [
     "erase",
     "extract",
     "get",
+    "mark",
     "method",
     "names",
     "render",

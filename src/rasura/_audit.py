@@ -7,37 +7,63 @@ the record says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ._cards import model_cards, notes, population, run_card, unproven, used
+from ._costs import cost_of, planned
+from ._decisions import decide
 from ._guided import unguided
 from ._inputs import as_model, as_samples, check_vocabulary, choose, named, possible, same_kind
+from ._pools import Pools, pools, prefixed
 from .core import registry
 from .core.errors import BadInput
 from .core.records import Audit, BlindBaseline, DoseRow, Explanation, SignalResult, Skipped
-from .core.types import Ask, Estimate, Samples
-from .data.checks import check_disjoint
+from .core.types import Ask, Estimate, Plain, Samples
 from .data.masking import mask
 from .data.pictures import pixels
 from .observations._engine import Engine
-from .stats import blind, calibration, multiplicity, roc
+from .stats import blind, calibration, multiplicity, one_run, roc
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05)
 ALPHA = 0.05  # family-wise, after Holm's correction
+LEVEL = 0.95
 EXPLAINED = 8  # records whose words are shown
 BLIND_SIDE = 16  # pixels: what the blind baseline sees of a picture
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One signal's scores on both sides."""
+    """One signal's scores on both sides; NaN where it could not score, or learned from the record."""
 
     members: np.ndarray
     nonmembers: np.ndarray
+    held_back: int = 0  # records it learned from
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an audit may be told besides models and records.
+
+    ``models``: further models by role (base, masked, reference_2, shadow_1, ...). ``known``: further members and non-members whose truth signals that learn are told (without them, half of either
+    side). ``prefixes``: unseen texts to put in front of records (without them, some of the non-members).
+    ``shadows``: role of a shadow model -> ids of the records it was trained on. ``decide_by``: the signal that
+    gives the verdict per text (empty: the plain loss), with ``false_discovery_rate``. ``coin_flips``: each member was
+    put in by a fair coin of its own, as planted canaries are: only then an epsilon can be bounded.
+    """
+
+    models: Mapping[str, Any] = field(default_factory=dict)
+    known: tuple[Any, Any] = (Samples(), Samples())
+    prefixes: Any = Samples()
+    shadows: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    decide_by: str = ""
+    false_discovery_rate: float = 0.05
+    coin_flips: bool = False
+    truncate: bool = False
 
 
 def audit(
@@ -47,56 +73,124 @@ def audit(
     *,
     reference: Any = None,
     signals: Sequence[Any] | None = None,
-    truncate: bool = False,
+    options: Options = Options(),
     engine: Engine | None = None,
     seed: int = 0,
 ) -> Audit:
     """Score members and non-members under every signal and say what can be concluded.
 
-    ``model``, ``reference``: handle, folder or hub id. ``members``, ``nonmembers``: Samples, texts or a file.
-    ``signals``: names or instances; None runs all that the given models allow and lists the rest as skipped.
-    ``truncate``: cut records to the model's context instead of refusing them.
+    ``model``, ``reference`` (a comparable model that did not see the members): handle, folder or hub id.
+    ``members``, ``nonmembers``: Samples, texts or a file. ``signals``: names or instances; None runs all that the
+    given models allow and lists the rest as skipped with what would enable them.
     Raises BadInput (overlap, too few records, too long records), NeedsRole (a named signal lacks its model).
     """
     engine = engine or Engine()
-    models = {"target": as_model(model)} | ({"reference": as_model(reference)} if reference is not None else {})
-    sides = [as_samples(members, "members", 2), as_samples(nonmembers, "nonmembers", 2)]
-    check_disjoint(*sides)
-    sides = [_fitting(models, side, truncate) for side in sides]
-    kind = same_kind(models)
-    run, skipped = possible(choose("signals", signals, kind), models, asked_for=named(signals))
-    check_vocabulary(run, models)
-    everyone = Samples([*sides[0], *sides[1]])
-    if kind == "images":
-        run, more = _guidable(run, models, everyone, engine, asked_for=named(signals))
-        skipped += more
-    asks = [ask for signal in run for ask in signal.needs().values()]
-    observed = engine.observe_all(asks, models, everyone)
-    scored: dict[Any, Scores] = {}
-    for signal in run:
-        try:
-            scored[signal] = _scores(signal, observed, len(sides[0]))
-        except BadInput as error:  # such as noise too small to move this model
-            if named(signals):
-                raise
-            skipped.append(Skipped(registry.name_of(signal), str(error)))
-    baseline = _blind(*sides, seed=seed)
-    results = _results(scored, sides[0], seed)
-    leaks, verdict = _verdict(results, baseline, len(sides[0]), len(sides[1]))
+    roles = _roles(model, reference, options)
+    run, skipped, found = _prepared(roles, members, nonmembers, signals, options, engine, seed)
+    scored, more = _scored(run, roles, found, engine, named(signals), seed)
+    baseline = _blind(found.members, found.nonmembers, seed=seed)
+    results = _results(scored, found, options, seed)
+    leaks, verdict = _verdict(results, baseline, len(found.members), len(found.nonmembers))
     return Audit(
         verdict=verdict,
         leaks=leaks,
-        models=model_cards(models),
-        populations=_populations(sides, observed),
+        models=model_cards(roles),
+        populations=_populations(found, run, engine, roles),
         blind=baseline,
         signals=tuple(results),
-        skipped=tuple(skipped),
-        warnings=(*notes(models), *_warnings(results, baseline, sides)),
+        skipped=(*skipped, *more),
+        warnings=(*notes(roles), *_warnings(results, baseline, (found.members, found.nonmembers))),
         run=run_card("rasura audit", seed),
         explanations=tuple(
-            e for signal in scored for e in _explanations(signal, scored[signal], models, sides[0], engine)
+            e for signal in scored for e in _explanations(signal, scored[signal], roles, found.members, engine)
+        ),
+        costs=planned(scored, len(found.everyone)),
+        decisions=decide(
+            scored, found.members, found.nonmembers, options.false_discovery_rate, options.decide_by, seed
         ),
     )
+
+
+def _roles(model: Any, reference: Any, options: Options) -> dict[str, Any]:
+    given = {} if reference is None else {"reference": reference}
+    return {role: as_model(m) for role, m in {"target": model, **given, **options.models}.items()}
+
+
+def _prepared(
+    roles: Mapping[str, Any],
+    members: Any,
+    nonmembers: Any,
+    signals: Sequence[Any] | None,
+    options: Options,
+    engine: Engine,
+    seed: int,
+) -> tuple[list[Any], list[Skipped], Pools]:
+    """Signals that can run, those that cannot and why, and records that fit the models in disjoint pools."""
+    kind = same_kind(roles)
+    sides = [as_samples(members, "members", 2), as_samples(nonmembers, "nonmembers", 2)]
+    more = [as_samples(side, "known records", 0) for side in (*options.known, options.prefixes)]
+    sides = [_fitting(roles, side, options.truncate) for side in (*sides, *more)]
+    found = pools(sides[0], sides[1], (sides[2], sides[3]), sides[4], options.shadows)
+    chosen = [
+        s.with_shadows(list(roles)) if hasattr(s, "with_shadows") and options.shadows else s
+        for s in choose("signals", signals, kind)
+    ]
+    run, skipped = possible(chosen, roles, asked_for=named(signals))
+    run, skipped = _answerable(run, skipped, roles, named(signals))
+    check_vocabulary(run, roles)
+    run, found, missing = prefixed(run, found, seed, asked_for=named(signals))
+    skipped += missing
+    if kind == "images":
+        run, unguided_ones = _guidable(run, roles, found.everyone, engine, asked_for=named(signals))
+        skipped += unguided_ones
+    return run, skipped, found
+
+
+def _answerable(
+    run: Sequence[Any], skipped: Sequence[Skipped], roles: Mapping[str, Any], asked_for: bool
+) -> tuple[list[Any], list[Skipped]]:
+    """Signals every model can answer: one that a server runs says what it cannot do by ``can_answer``."""
+    dumb = [
+        s for s in run if any(not getattr(roles[a.role], "can_answer", lambda _: True)(a) for a in s.needs().values())
+    ]
+    why = "needs the model itself, not only the log-probabilities its server gives: load it without --backend vllm"
+    if dumb and asked_for:
+        raise BadInput(f"{registry.name_of(dumb[0])} {why}")
+    return [s for s in run if s not in dumb], [*skipped, *(Skipped(registry.name_of(s), why) for s in dumb)]
+
+
+def plan(model: Any, members: Any, nonmembers: Any, **arguments: Any) -> tuple[Any, ...]:
+    """The bill of an audit with the same arguments, before any pass has run: one ``Cost`` a distinct question."""
+    engine = arguments.get("engine") or Engine()
+    options = arguments.get("options", Options())
+    roles = _roles(model, arguments.get("reference"), options)
+    run, _, found = _prepared(
+        roles,
+        members,
+        nonmembers,
+        arguments.get("signals"),
+        options,
+        engine,
+        arguments.get("seed", 0),
+    )
+    return planned(run, len(found.everyone))
+
+
+def _scored(
+    run: Sequence[Any], roles: Mapping[str, Any], found: Pools, engine: Engine, asked_for: bool, seed: int
+) -> tuple[dict[Any, Scores], list[Skipped]]:
+    """One pass a distinct ask, then arithmetic. What fails on these records is skipped, unless it was named."""
+    observed = engine.observe_all([ask for s in run for ask in s.needs().values()], roles, found.everyone)
+    scored: dict[Any, Scores] = {}
+    skipped: list[Skipped] = []
+    for signal in run:
+        try:
+            scored[signal] = _scores(signal, observed, found, seed)
+        except BadInput as error:  # such as noise too small to move this model, or too few records to learn from
+            if asked_for:
+                raise
+            skipped.append(Skipped(registry.name_of(signal), str(error)))
+    return scored, skipped
 
 
 def _guidable(
@@ -135,9 +229,16 @@ def _fitting(models: Mapping[str, Any], samples: Samples, truncate: bool) -> Sam
     return samples
 
 
-def _scores(signal: Any, observed: Mapping[Ask, Any], members: int) -> Scores:
-    values = np.asarray(signal.score(**{key: observed[ask] for key, ask in signal.needs().items()}), dtype=np.float64)
-    return Scores(values[:members], values[members:])
+def _scores(signal: Any, observed: Mapping[Ask, Any], found: Pools, seed: int) -> Scores:
+    asked = {key: observed[ask] for key, ask in signal.needs().items()}
+    m, n = len(found.members), len(found.nonmembers)
+    if not hasattr(signal, "learns"):
+        values = np.asarray(signal.score(**asked), dtype=np.float64)
+        return Scores(values[:m], values[m : m + n])
+    known, told = found.told(signal.learns, seed)
+    values = np.array(signal.score(known, **asked), dtype=np.float64)
+    values[told] = np.nan
+    return Scores(values[:m], values[m : m + n], int(np.sum(told < m + n)))
 
 
 def _blind(members: Samples, nonmembers: Samples, seed: int) -> BlindBaseline:
@@ -152,16 +253,24 @@ def _pixels(*sides: Samples) -> tuple[np.ndarray, ...] | None:
     return tuple(np.stack([pixels(s, BLIND_SIDE).ravel() for s in side]) for side in sides)
 
 
-def _results(scored: Mapping[Any, Scores], members: Samples, seed: int) -> list[SignalResult]:
+def _results(scored: Mapping[Any, Scores], found: Pools, options: Options, seed: int) -> list[SignalResult]:
     """Everything about each signal; p values corrected over all of them."""
     p_holm = multiplicity.holm([roc.auc_p_value(s.members, s.nonmembers) for s in scored.values()])
     plain = next((s for signal, s in scored.items() if getattr(signal, "baseline", False)), None)
     over = {signal: _over(s, plain) for signal, s in scored.items()}
     p_over = multiplicity.holm([difference.p_value if difference else np.nan for difference in over.values()])
     return [
-        _result(signal, scores, members, float(p_holm[i]), over[signal], float(p_over[i]), seed)
+        replace(
+            _result(signal, scores, found.members, float(p_holm[i]), over[signal], float(p_over[i]), seed),
+            epsilon=_epsilon(scores, len(scored)) if options.coin_flips else None,
+        )
         for i, (signal, scores) in enumerate(scored.items())
     ]
+
+
+def _epsilon(scores: Scores, signals: int) -> Estimate:
+    """A lower bound on the privacy loss that stays valid when the largest over all signals is read."""
+    return one_run.one_run(scores.members, scores.nonmembers, level=1 - (1 - LEVEL) / signals).epsilon
 
 
 def _over(scores: Scores, plain: Scores | None) -> Any:
@@ -185,9 +294,24 @@ def _result(
         p_over_loss=p_over,
         decision_fpr=decision.false_positive_rate,
         decision_tpr=decision.true_positive_rate,
-        unscorable=int(np.isnan(scores.members).sum() + np.isnan(scores.nonmembers).sum()),
+        unscorable=int(np.isnan(scores.members).sum() + np.isnan(scores.nonmembers).sum()) - scores.held_back,
         roc=tuple(tuple(float(x) for x in axis) for axis in curve),  # type: ignore[arg-type]
         doses=_doses(scores, members),
+        forward=cost_of(signal)[0],
+        backward=cost_of(signal)[1],
+        collection_p=_collection_p(signal, scores),
+        held_back=scores.held_back,
+    )
+
+
+def _collection_p(signal: Any, scores: Scores) -> float:
+    """One p value for all judged members together, where the signal is made for that."""
+    if not hasattr(signal, "collection_p_value"):
+        return math.nan
+    return float(
+        signal.collection_p_value(
+            scores.members[np.isfinite(scores.members)], scores.nonmembers[np.isfinite(scores.nonmembers)]
+        )
     )
 
 
@@ -200,10 +324,22 @@ def _doses(scores: Scores, members: Samples) -> tuple[DoseRow, ...]:
     return tuple(DoseRow(d, roc.auc_estimate(scores.members[repeats == d], scores.nonmembers)) for d in levels)
 
 
-def _populations(sides: Sequence[Samples], observed: Mapping[Ask, Any]) -> tuple[Any, ...]:
-    reasons = next((data.reason for data in observed.values() if hasattr(data, "reason")), [""] * sum(map(len, sides)))
-    cut = len(sides[0])
-    return population("members", sides[0], list(reasons[:cut])), population("nonmembers", sides[1], list(reasons[cut:]))
+def _populations(found: Pools, run: Sequence[Any], engine: Engine, roles: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Who was judged and who was only learned from; reasons are those of the plainest pass, read from the store."""
+    ask = next((a for s in run for a in s.needs().values() if a.of == "target" and isinstance(a.view, Plain)), None)
+    data = None if ask is None else engine.observe(ask, roles, found.everyone)
+    reasons = list(getattr(data, "reason", [""] * len(found.everyone)))
+    m, n = len(found.members), len(found.nonmembers)
+    judged = (
+        population("members", found.members, reasons[:m]),
+        population("nonmembers", found.nonmembers, reasons[m : m + n]),
+    )
+    others = {
+        "known members": found.known_members,
+        "known nonmembers": found.known_nonmembers,
+        "prefixes": found.prefixes,
+    }
+    return (*judged, *(population(name, side) for name, side in others.items() if side))
 
 
 def best(results: Sequence[SignalResult]) -> SignalResult | None:

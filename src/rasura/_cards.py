@@ -13,7 +13,7 @@ import numpy as np
 from .core import registry
 from .core.records import MethodUsed, ModelCard, Population, Run
 from .core.status import status
-from .core.types import Samples, plain
+from .core.types import Samples, digest, plain
 
 PACKAGES = (
     "rasura",
@@ -60,7 +60,7 @@ def population(name: str, samples: Samples, reasons: Sequence[str] = ()) -> Popu
 def used(family: str, instance: Any) -> MethodUsed:
     """A method as the record keeps it: settings by field, and the evidence behind it."""
     name = registry.name_of(instance)
-    settings = {f.name: _setting(getattr(instance, f.name)) for f in dataclasses.fields(instance)}
+    settings = {f.name: _shown(f, getattr(instance, f.name)) for f in dataclasses.fields(instance)}
     known = family in registry.FAMILIES and name in registry.names(family)
     return MethodUsed(
         family, name, settings, status(family, name) if known else "unproven", getattr(instance, "paper", "")
@@ -71,6 +71,11 @@ def unproven(methods: Iterable[MethodUsed]) -> list[str]:
     """One warning for all methods whose file has no conformance evidence as it stands."""
     names = sorted({m.name for m in methods if m.status == "unproven" and m.family in registry.FAMILIES})
     return [f"no conformance evidence for this version of: {', '.join(names)}"] if names else []
+
+
+def _shown(field: dataclasses.Field[Any], value: Any) -> Any:
+    """A setting that holds somebody's text (``metadata={"private": True}``) is kept as its digest."""
+    return f"digest {digest(value)}" if field.metadata.get("private") and value else _setting(value)
 
 
 def _setting(value: Any) -> Any:

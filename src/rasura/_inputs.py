@@ -86,14 +86,23 @@ def possible(methods: Iterable[Any], roles: Iterable[str], asked_for: bool) -> t
     """
     run, skipped, present = [], [], set(roles)
     for method in methods:
-        missing = sorted({role_of(ask) for ask in method.needs().values()} - present)
+        asks = [ask if isinstance(ask, Ask) else ask.ask for ask in method.needs().values()]
+        missing = sorted({role for ask in asks for role in roles_of(ask)} - present)
         if not missing:
             run.append(method)
         elif asked_for:
             raise NeedsRole(registry.name_of(method), missing[0])
         else:
-            skipped.append(Skipped(registry.name_of(method), f"needs a {missing[0]} model: pass --{missing[0]}"))
+            skipped.append(Skipped(registry.name_of(method), f"needs a {missing[0]} model: {_how(missing[0])}"))
     return run, skipped
+
+
+def _how(role: str) -> str:
+    """The option that gives a role."""
+    kind, _, number = role.partition("_")
+    if kind == "shadow":
+        return "pass --shadows FOLDER"
+    return f"pass --{kind} {number} times" if number.isdigit() else f"pass --{role}"
 
 
 def roles_of(ask: Ask) -> set[str]:

@@ -34,7 +34,7 @@ SCRIPT = textwrap.dedent("""
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
             main(["audit", f"{{folder}}/target", "--members", f"{{folder}}/members.jsonl", "--nonmembers", f"{{folder}}/nonmembers.jsonl",
-                  "--reference", f"{{folder}}/reference", "--store", f"{{folder}}/{{store}}", "--out", f"{{folder}}/{{out}}"])
+                  "--reference", f"{{folder}}/reference", "--signals", "loss,reference,min_k,gradient_norm,mope", "--store", f"{{folder}}/{{store}}", "--out", f"{{folder}}/{{out}}"])
         except SystemExit as end:
             os._exit(int(end.code or 0))
         os._exit(99)

@@ -13,6 +13,8 @@ from rasura.core.records import (
     AttackRow,
     Audit,
     BlindBaseline,
+    Cost,
+    Decisions,
     DoseRow,
     Erasure,
     Example,
@@ -26,6 +28,7 @@ from rasura.core.records import (
     SignalResult,
     Skipped,
     Step,
+    TextVerdict,
     Verdict,
     Verification,
 )
@@ -152,6 +155,23 @@ def audit(shifts: dict[str, tuple[float, ...]] | None = None, **changes: Any) ->
             Skipped("dataset_inference", "needs at least 1000 records a side, 416 and 256 were given"),
         ),
         "warnings": ("8 records carry the highest dose; one of them moves a rate by 0.125.",),
+        "costs": (
+            Cost("TokenStatistics", "target", "", 1, 0, 672, ("loss", "zlib", "min_k")),
+            Cost("TokenStatistics", "reference", "", 1, 0, 672, ("reference",)),
+        ),
+        "decisions": Decisions(
+            "loss",
+            0.05,
+            128,
+            544,
+            85,
+            Estimate(0.3125, 0.268, 0.36, 416, "share"),
+            Estimate(0.0441, 0.018, 0.089, 136, "share"),
+            (
+                TextVerdict("passage-0107", 1 / 129, 0.03, True, True),
+                TextVerdict("twin-0003", 2 / 129, 0.04, True, False),
+            ),
+        ),
         "run": Run(
             "rasura audit --model runs/demo/target --members members.jsonl --nonmembers nonmembers.jsonl --reference runs/demo/reference",
             **RUN,

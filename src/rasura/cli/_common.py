@@ -85,7 +85,7 @@ def load_model(path: str, options: dict[str, Any]) -> Any:
     from rasura.models.loading import load
 
     keys = ("device", "dtype", "allow_pickle", "trust_remote_code")
-    return load(path, **{key: options[key] for key in keys})
+    return load(path, backend=options.get("backend", "transformers"), **{key: options[key] for key in keys})
 
 
 def load_judge(path: str | None, labels: str | None = None) -> Any:
