@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,10 +12,12 @@ import pytest
 from rasura._audit import Options, audit, plan
 from rasura._costs import computed, total
 from rasura._pools import FEWEST, pools, prefixed
+from rasura.core import registry
 from rasura.core.errors import BadInput
 from rasura.core.records import to_json
 from rasura.core.types import Ask, Known, Samples
 from rasura.data.views import Prefixed
+from rasura.models.causal_lm import CausalLM
 from rasura.observations._engine import Engine
 from rasura.observations.token_statistics import TokenData, TokenStatistics
 from rasura.signals.loss import Loss
@@ -138,3 +141,25 @@ def test_verdicts_and_the_bound_are_in_the_record(planted):
             signals=[Loss()],
             options=Options(decide_by="zlib"),
         )
+
+
+def test_black_box_signals_cost_one_pass_and_one_for_each_view_or_model(planted, monkeypatch):
+    """Counted at the model: trips of texts through it, for every signal that reads likelihoods of the target."""
+    signals = [
+        registry.make("signals", n)
+        for n in ("loss", "zlib", "lowercase", "min_k", "min_k_plus_plus", "flora", "reference")
+    ]
+    sides = planted.members.take(range(9)), planted.nonmembers.take(range(11))
+    trips = Counter()
+    plain = CausalLM.last_hidden
+
+    def counted(self, encoded):
+        trips[self.fingerprint] += len(encoded)
+        return plain(self, encoded)
+
+    monkeypatch.setattr(CausalLM, "last_hidden", counted)
+    target, reference, base = (planted.models[r] for r in ("target", "reference", "retrained"))
+    record = audit(target, *sides, reference=reference, signals=signals, options=Options(models={"base": base}))
+    assert trips == {target.fingerprint: 40, reference.fingerprint: 20, base.fingerprint: 20}  # plain and lowercase
+    assert total(record.costs) == (80, 0)
+    assert sum(r.forward for r in record.signals) == 10  # what they would cost apart

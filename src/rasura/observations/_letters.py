@@ -29,6 +29,7 @@ class Letters:
 
     version: ClassVar[int] = 1
     Data: ClassVar[type] = LetterData
+    passes: ClassVar[tuple[int, int]] = (0, 0)
 
     def measure(self, model: Any, batch: Samples) -> LetterData:
         """No forward pass; ``model`` is not asked."""

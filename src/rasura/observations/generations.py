@@ -73,6 +73,11 @@ class Generations:
     def sampler(self) -> Sampler:
         return Sampler(self.temperature, self.top_k, self.top_p)
 
+    @property
+    def passes(self) -> tuple[int, int]:
+        """One trip through the model a draw: what was said before is remembered."""
+        return self.samples_each, 0
+
     def measure(self, model: Any, batch: Samples) -> GenerationData:
         """Continue every record of a batch ``samples_each`` times."""
         prompts = [self._prompt(model, sample) for sample in batch]
