@@ -31,7 +31,7 @@ Example:
     "--write",
     type=click.Path(path_type=Path),
     default=None,
-    help="Write the page, its JSON beside it, and the evidence for methods; with --family, the others stay as they were.",
+    help="Write the page, its JSON beside it, and the evidence for methods; claims not checked now stay as they were.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: bool) -> None:
@@ -41,10 +41,7 @@ def claims(names: tuple[str, ...], family: str, write: Path | None, as_json: boo
     cache by content and a second run reads it back.
     """
     from rasura.claims._page import listed
-    from rasura.core.errors import BadInput
 
-    if write is not None and names:
-        raise BadInput("--write makes a page of whole families of claims: give no names with it")
     chosen = _chosen(names, family)
     if write is not None:
         _writable(write)
