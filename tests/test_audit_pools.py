@@ -11,6 +11,7 @@ import pytest
 
 from rasura._audit import Options, audit, plan
 from rasura._costs import computed, total
+from rasura._inputs import Everything
 from rasura._pools import FEWEST, pools, prefixed
 from rasura.core import registry
 from rasura.core.errors import BadInput
@@ -163,3 +164,26 @@ def test_black_box_signals_cost_one_pass_and_one_for_each_view_or_model(planted,
     assert trips == {target.fingerprint: 40, reference.fingerprint: 20, base.fingerprint: 20}  # plain and lowercase
     assert total(record.costs) == (80, 0)
     assert sum(r.forward for r in record.signals) == 10  # what they would cost apart
+
+
+def test_where_the_texts_differ_nothing_that_needs_them_alike_is_said(planted):
+    """Members against texts of another kind: no verdict per text, no bound, no p value for all."""
+    other = Samples.of([f"{i} {i + 1} {i + 2} zxq {i * 7} zxq zxq {i * 3} qq" for i in range(40)])
+    signals = [Loss(), registry.make("signals", "dataset_inference")]
+    record = audit(planted.models["target"], planted.members, other, signals=signals, options=Options(coin_flips=True))
+    assert record.blind.separates and record.decisions is None
+    assert all(r.epsilon is None and np.isnan(r.collection_p) for r in record.signals)
+
+
+def test_a_signal_that_scores_nothing_is_skipped_with_the_reason(planted):
+    """Records as long as the context leave no room for a text in front of them."""
+    sides = [
+        Samples.of([" ".join(side.texts[i : i + 12]) for i in range(20)])
+        for side in (planted.members, planted.nonmembers)
+    ]
+    signals = Everything([Loss(), registry.make("signals", "recall")])  # as where nobody named them
+    record = audit(
+        planted.models["target"], *sides, signals=signals, options=Options(truncate=True, prefixes=planted.heldout)
+    )
+    why = next(s.why for s in record.skipped if s.name == "recall")
+    assert why == "could score none of the records (no room in the context for a text in front)"

@@ -8,13 +8,15 @@ the record says so.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ._cards import model_cards, notes, population, run_card, unproven, used
+from ._audit_verdict import concluded, warnings
+from ._cards import model_cards, notes, population, run_card, used
 from ._costs import cost_of, planned
 from ._decisions import decide
 from ._guided import unguided
@@ -30,7 +32,6 @@ from .observations._engine import Engine
 from .stats import blind, calibration, multiplicity, one_run, roc
 
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05)
-ALPHA = 0.05  # family-wise, after Holm's correction
 LEVEL = 0.95
 EXPLAINED = 8  # records whose words are shown
 BLIND_SIDE = 16  # pixels: what the blind baseline sees of a picture
@@ -89,8 +90,8 @@ def audit(
     run, skipped, found = _prepared(roles, members, nonmembers, signals, options, engine, seed)
     scored, more = _scored(run, roles, found, engine, named(signals), seed)
     baseline = _blind(found.members, found.nonmembers, seed=seed)
-    results = _results(scored, found, options, seed)
-    leaks, verdict = _verdict(results, baseline, len(found.members), len(found.nonmembers))
+    results = [_sober(r) if baseline.separates else r for r in _results(scored, found, options, seed)]
+    leaks, verdict = concluded(results, baseline, len(found.members), len(found.nonmembers))
     return Audit(
         verdict=verdict,
         leaks=leaks,
@@ -99,15 +100,15 @@ def audit(
         blind=baseline,
         signals=tuple(results),
         skipped=(*skipped, *more),
-        warnings=(*notes(roles), *_warnings(results, baseline, (found.members, found.nonmembers))),
+        warnings=(*notes(roles), *warnings(results, baseline, (found.members, found.nonmembers))),
         run=run_card("rasura audit", seed),
         explanations=tuple(
             e for signal in scored for e in _explanations(signal, scored[signal], roles, found.members, engine)
         ),
         costs=planned(scored, len(found.everyone)),
-        decisions=decide(
-            scored, found.members, found.nonmembers, options.false_discovery_rate, options.decide_by, seed
-        ),
+        decisions=None
+        if baseline.separates
+        else decide(scored, found.members, found.nonmembers, options.false_discovery_rate, options.decide_by, seed),
     )
 
 
@@ -185,7 +186,11 @@ def _scored(
     skipped: list[Skipped] = []
     for signal in run:
         try:
-            scored[signal] = _scores(signal, observed, found, seed)
+            scores = _scores(signal, observed, found, seed)
+            if asked_for or np.isfinite(np.concatenate([scores.members, scores.nonmembers])).any():
+                scored[signal] = scores
+            else:
+                skipped.append(Skipped(registry.name_of(signal), _why_not(signal, observed)))
         except BadInput as error:  # such as noise too small to move this model, or too few records to learn from
             if asked_for:
                 raise
@@ -227,6 +232,12 @@ def _fitting(models: Mapping[str, Any], samples: Samples, truncate: bool) -> Sam
     for model in models.values():
         samples = model.fit(samples, truncate=truncate)
     return samples
+
+
+def _why_not(signal: Any, observed: Mapping[Ask, Any]) -> str:
+    """Why no record could be scored: the commonest reason among what it looked at."""
+    reasons = Counter(str(r) for ask in signal.needs().values() for r in getattr(observed[ask], "reason", ()) if r)
+    return f"could score none of the records ({reasons.most_common(1)[0][0] if reasons else 'too short for it'})"
 
 
 def _scores(signal: Any, observed: Mapping[Ask, Any], found: Pools, seed: int) -> Scores:
@@ -271,6 +282,11 @@ def _results(scored: Mapping[Any, Scores], found: Pools, options: Options, seed:
 def _epsilon(scores: Scores, signals: int) -> Estimate:
     """A lower bound on the privacy loss that stays valid when the largest over all signals is read."""
     return one_run.one_run(scores.members, scores.nonmembers, level=1 - (1 - LEVEL) / signals).epsilon
+
+
+def _sober(result: SignalResult) -> SignalResult:
+    """Without what only holds for records drawn alike: one p value for all of them, a bound on the privacy loss."""
+    return replace(result, collection_p=math.nan, epsilon=None)
 
 
 def _over(scores: Scores, plain: Scores | None) -> Any:
@@ -340,52 +356,3 @@ def _populations(found: Pools, run: Sequence[Any], engine: Engine, roles: Mappin
         "prefixes": found.prefixes,
     }
     return (*judged, *(population(name, side) for name, side in others.items() if side))
-
-
-def best(results: Sequence[SignalResult]) -> SignalResult | None:
-    """The signal with the highest lower bound of its AUC."""
-    known = [r for r in results if r.auc.known]
-    return max(known, key=lambda r: r.auc.low, default=None)
-
-
-def _verdict(
-    results: Sequence[SignalResult], baseline: BlindBaseline, members: int, nonmembers: int
-) -> tuple[bool, str]:
-    top = best(results)
-    if top is None:
-        raise BadInput("audit: no record could be scored by any signal; see the texts' lengths")
-    auc = _in_words(top.auc)
-    if baseline.separates:
-        return False, (
-            "Nothing can be concluded about memory: members and non-members can be told apart without the model "
-            f"(blind baseline AUC {_in_words(baseline.auc)}), so the AUC of {auc} of {top.method.name} may be a difference between the texts."
-        )
-    if top.p_holm < ALPHA:
-        return True, (
-            f"The model shows which of these records it was trained on: {top.method.name} ranks a member above a non-member "
-            f"with probability {auc} ({members} members, {nonmembers} non-members, Holm-corrected p {_p(top.p_holm)})."
-        )
-    return False, (
-        f"No signal told {members} members from {nonmembers} non-members beyond chance; the strongest, {top.method.name}, "
-        f"reached an AUC of {auc} (Holm-corrected p {_p(top.p_holm)}). Smaller leaks than this interval would not have been seen."
-    )
-
-
-def _in_words(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _warnings(results: Sequence[SignalResult], baseline: BlindBaseline, sides: Sequence[Samples]) -> tuple[str, ...]:
-    lines = [baseline.note] if baseline.note else []
-    if min(map(len, sides)) < 30:
-        lines.append(
-            f"only {min(map(len, sides))} records on the smaller side: intervals are wide, low false-positive rates are out of reach"
-        )
-    for result in results:
-        if result.unscorable:
-            lines.append(f"{result.method.name}: {result.unscorable} records could not be scored and took no part")
-    return tuple([*lines, *unproven(result.method for result in results)])
