@@ -7,6 +7,9 @@ cut into tokens separately and their ids joined, so that x has the same tokens w
 the end of one text and the beginning of the next). m is the largest number of shots that fits the model's context in
 front of the record.
 
+Special tokens that a tokenizer puts in front of every text stand in front of P alone: between P and x they would say that
+another document begins, and P would be forgotten.
+
 The keys and values of P are computed once a batch and shared by its records, where the architecture keeps any.
 """
 
@@ -55,7 +58,7 @@ class ConditionalStatistics:
 
     shots: tuple[str, ...] = ()
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Data: ClassVar[type] = ConditionalData
     passes: ClassVar[tuple[int, int]] = (1, 0)
 
@@ -63,7 +66,7 @@ class ConditionalStatistics:
         """One forward pass over a batch, and one over the texts in front of it."""
         import torch
 
-        encoded = [model.encode(sample) for sample in batch]
+        encoded = [_without_front(model, model.encode(sample)) for sample in batch]
         fronts = self._fronts(model)
         fitting = [_most_that_fit(fronts, model.context - len(e.ids)) for e in encoded]
         rows: list[np.ndarray] = [np.zeros(0, np.float32)] * len(batch)
@@ -91,6 +94,14 @@ class ConditionalStatistics:
         return [np.array(row, dtype=np.int64) for row in ids]
 
 
+def _without_front(model: Any, encoded: Any) -> Any:
+    """The text without the special tokens in front of it; the same tokens are scored."""
+    special, k = set(model.tokenizer.all_special_ids), 0
+    while k < min(encoded.first, len(encoded.ids)) and int(encoded.ids[k]) in special:
+        k += 1
+    return replace(encoded, ids=encoded.ids[k:], first=encoded.first - k, cut=max(encoded.cut - k, 0))
+
+
 def _most_that_fit(fronts: Sequence[np.ndarray], room: int) -> int:
     """The largest number of texts whose tokens fit the room; 0 when not even the last one does.
 
@@ -110,10 +121,12 @@ def _reason(encoded: Any, shots: int, row: np.ndarray, lacking: str) -> str:
 
 
 def _behind(model: Any, front: np.ndarray, encoded: Sequence[Any]) -> list[np.ndarray]:
-    """Log-probabilities of the scored tokens of each text behind the same ids."""
+    """Log-probabilities of the scored tokens of each text behind the same ids, whose last one its first is predicted from."""
+    encoded = [replace(e, ids=np.concatenate([front[-1:], e.ids]), first=e.first + 1) for e in encoded]
+    front = front[:-1]
     rows: dict[int, np.ndarray] = {}
     order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i].ids))
-    cache = _memory(model, front) if encoded else None
+    cache = _memory(model, front) if encoded and len(front) else None
     while order:
         width = len(front) + len(encoded[order[0]].ids)
         chunk, order = order[: max(1, TOKEN_BUDGET // width)], order[max(1, TOKEN_BUDGET // width) :]
