@@ -22,6 +22,15 @@ def for_testbeds(family: str, modality: str) -> list[Any]:
     return Everything(cls(**getattr(cls, "testbed_settings", {})) for cls in classes)
 
 
+def _quick(signals: list[Any]) -> list[Any]:
+    """Those that need few passes a record: a demo is minutes. ``rasura audit`` runs the others too."""
+    from rasura._costs import cost_of
+    from rasura._inputs import Everything
+
+    return Everything(s for s in signals if sum(cost_of(s)) <= MOST_PASSES)
+
+
+MOST_PASSES = 12  # forward and backward, a record and signal
 FORGET = 16  # prompts of the concept that everything is drawn for
 SHOWN = {"paraphrases": 16, "near": 24, "far": 24, "pictures": 128}  # records of each population a verification draws
 
@@ -100,7 +109,7 @@ class Loop:
                 p.members,
                 p.nonmembers,
                 reference=p.models.get("reference"),
-                signals=for_testbeds("signals", self.target.modality),
+                signals=_quick(for_testbeds("signals", self.target.modality)),
                 engine=self.engine,
                 seed=self.seed,
             ),
