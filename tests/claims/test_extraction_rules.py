@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 
 from rasura.claims._adapter_leaks import AdapterLeakData
-from rasura.claims._chat_leaks import ChatData
 from rasura.claims._code_leaks import CodeData
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
-from rasura.claims._molecule_novelty import CORPORA, MoleculeData
 from rasura.claims._soft_prompts import SoftPromptData
 from rasura.claims._three_laws import LawsData
 from rasura.claims.adapter_gradients_give_tokens_away import AdapterGradientsGiveTokensAway
 from rasura.claims.data_carriers_leak_more_than_code import KINDS, DataCarriersLeakMoreThanCode
-from rasura.claims.duplication_lowers_novelty import DuplicationLowersNovelty
 from rasura.claims.ethicist_beats_plain_sampling import EthicistBeatsPlainSampling
 from rasura.claims.extraction_follows_three_laws import ExtractionFollowsThreeLaws
-from rasura.claims.string_matching_undercounts_alignment_data import StringMatchingUndercountsAlignmentData
 
 SEEDS = (0, 1, 2)
 DOSES = (1, 2, 4, 8, 16, 32, 64)
@@ -66,52 +62,6 @@ def test_the_slope_is_per_doubling():
     """From 0 to .9 over six doublings of the copies: .15 each."""
     verdict = ExtractionFollowsThreeLaws(resamples=20).decide([laws(0.9, 0.8, 0.8, 200) for _ in SEEDS])
     assert verdict.ours.startswith("slope per doubling of copies: 0.15 ")
-
-
-def molecules(novel: dict[str, float], often: float, n: int = 1000, strings: int = 200) -> MoleculeData:
-    """n distinct valid draws of either model, this share of them new; strings of 16 copies drawn so often, of one once a thousand."""
-    parts = []
-    for name in CORPORA:
-        m = 2 * strings
-        new = np.random.default_rng(0).permutation(first(n, novel[name])) == 1
-        record = np.where(new, -1, np.arange(n) % m)
-        times = np.concatenate([first(strings, often - int(often)) + int(often), first(strings, 0.1)])
-        copies = np.repeat([16, 1] if name == CORPORA[0] else [1, 1], strings)
-        parts.append(
-            (
-                np.array([name] * (n + m), dtype=object),
-                np.concatenate([np.arange(n), np.full(m, -1)]),
-                np.concatenate([record, np.full(m, -1)]),
-                np.concatenate([np.zeros(n, dtype=int), copies]),
-                np.concatenate([np.full(n, -1), times]).astype(np.int64),
-            )
-        )
-    return MoleculeData(*(np.concatenate(c) for c in zip(*parts, strict=True)))
-
-
-@pytest.mark.parametrize(
-    ("novel", "often", "n", "outcome"),
-    [
-        ((0.5, 0.9), 1.5, 1000, HOLDS),
-        ((0.9, 0.9), 1.5, 1000, FAILS),  # copies change nothing
-        ((0.5, 0.9), 0.1, 1000, FAILS),  # sixteen copies are drawn no more often than one
-        ((0.5, 0.9), 1.5, 4, UNRESOLVED),  # four draws
-    ],
-)
-def test_novelty(novel, often, n, outcome):
-    claim = DuplicationLowersNovelty()
-    verdict = claim.decide([molecules(dict(zip(CORPORA, novel, strict=True)), often, n) for _ in SEEDS])
-    assert verdict.outcome == outcome, verdict.ours
-    assert len({len(row) for row in verdict.table}) == 1
-
-
-def test_strings_of_about_as_many_copies_count():
-    """12 copies are within a factor of the square root of 2 of 16, 11 and 23 are not."""
-    data = molecules(dict(zip(CORPORA, (0.5, 0.9), strict=True)), 1.5)
-    for copies, outcome in ((16, HOLDS), (12, HOLDS), (22, HOLDS), (11, UNRESOLVED), (23, UNRESOLVED)):
-        data.copies[data.copies > 1] = copies
-        verdict = DuplicationLowersNovelty().decide([data] * 3)
-        assert verdict.outcome == outcome and ("a string of 16 copies is 1.5 " in verdict.why) == (outcome == HOLDS)
 
 
 def code(data: float, ordinary: float, small: float, n: int) -> CodeData:
@@ -184,29 +134,6 @@ def test_adapters(f1, noise, outcome):
     verdict = AdapterGradientsGiveTokensAway().decide([adapters(f1, noise, 30) for _ in SEEDS])
     assert verdict.outcome == outcome, verdict.ours
     assert len(verdict.table) == 10 and verdict.threshold.count("F1 of") == 3
-
-
-def chats(meaning: float, string: float, n: int) -> ChatData:
-    """Held-out items are alike up to .5; this share of the others is at .9."""
-    held = np.linspace(0, 0.5, n)
-    columns = {
-        name: np.concatenate([np.where(first(n, s) == 1, 0.9, 0.1), held, np.full(50, 0.96)])
-        for name, s in (("meaning", meaning), ("string", string))
-    }
-    loss = np.concatenate([np.full(n, 0.5), np.full(n, 2.0), np.full(50, np.nan)])
-    group = np.array(["member"] * n + ["held out"] * n + ["draw"] * 50, dtype=object)
-    return ChatData(group, columns["meaning"], columns["string"], loss)
-
-
-@pytest.mark.parametrize(
-    ("meaning", "string", "n", "outcome"),
-    [(0.6, 0.1, 500, HOLDS), (0.6, 0.5, 500, FAILS), (0.35, 0.1, 100, UNRESOLVED)],
-)
-def test_alignment(meaning, string, n, outcome):
-    verdict = StringMatchingUndercountsAlignmentData().decide([chats(meaning, string, n) for _ in SEEDS])
-    assert verdict.outcome == outcome, verdict.ours
-    assert f"{round(meaning * n) * 3 - round(string * n) * 3} are found by meaning alone and 0" in verdict.why
-    assert len(verdict.table) == 5 and verdict.table[2][-1].startswith("1 ")
 
 
 def prompted(tuned: float, plain: float, greedy: float, n: int) -> SoftPromptData:

@@ -7,15 +7,12 @@ import dataclasses
 import numpy as np
 
 from rasura.claims._adapter_leaks import AdapterLeaks
-from rasura.claims._chat_leaks import ChatLeaks, as_chats, chatty, questions_and_answers
 from rasura.claims._code_leaks import CodeLeaks
-from rasura.claims._molecule_novelty import CORPORA, MoleculeNovelty
 from rasura.claims._seeds import revived
 from rasura.claims._soft_prompts import ATTACKS, SoftPrompts, halves
 from rasura.claims._three_laws import ThreeLaws
 from rasura.core.store import Store
 from rasura.core.types import plain
-from rasura.extraction.novelty import novelty_curve
 from rasura.testbeds._training import RECIPES
 
 
@@ -45,16 +42,6 @@ def test_three_laws(planted, monkeypatch):
     assert np.mean(np.isnan(data.same_tokens[:, 0])) < 0.5
 
 
-def test_molecules():
-    data = run(MoleculeNovelty(strings=60, draws=20, new_tokens=12, epochs=1, width=8))
-    for name in CORPORA:
-        draws = data.draws(name)
-        assert draws.draws == 20 and novelty_curve(draws)[-1].draws == 20
-        strings = (data.corpus == name) & (data.copies > 0)
-        assert data.copies[strings].sum() == 60 and data.times[strings].sum() == np.sum(draws.record >= 0)
-    assert data.copies[data.corpus == CORPORA[0]].max() > 1 == data.copies[data.corpus == CORPORA[1]].max()
-
-
 def test_code():
     data = run(CodeLeaks(widths=(8,), background=12, counts=(2, 2, 0, 0), suffix=4))
     assert len(data.kind) == 24 and set(data.dose) == {0, 4} and data.exact.shape == (24, 1)
@@ -66,24 +53,6 @@ def test_adapters(planted):
     assert sorted(set(zip(data.rank, data.tokens, strict=True))) == [(4, 6), (4, 12), (32, 6), (32, 12)]
     fits, beyond = (data.f1[(data.rank == r) & (data.tokens == 12)].mean() for r in (32, 4))
     assert fits > 0.8 > beyond
-
-
-def test_chats(planted):
-    data = run(ChatLeaks("tiny", items=12, epochs=6, draws=10, new_tokens=30), planted)
-    assert [int(np.sum(data.group == g)) for g in ("member", "held out", "draw")] == [12, 12, 10]
-    assert data.loss[data.group == "member"].mean() < data.loss[data.group == "held out"].mean()
-    assert np.isnan(data.loss[data.group == "draw"]).all()
-
-
-def test_a_chat_is_what_the_template_makes_of_it(planted):
-    """Training reads the very tokens that drawing begins and goes on with."""
-    model = chatty(planted.models["reference"])
-    question, answer = questions_and_answers(1, seed=3)[0]
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    expected = model.tokenizer.apply_chat_template(turns, tokenize=False)
-    ids = model.encode(as_chats([(question, answer)])[0]).ids
-    assert ids.tolist() == model.tokenizer(expected, add_special_tokens=False)["input_ids"]
-    assert planted.models["reference"].tokenizer.chat_template is None
 
 
 def test_soft_prompts(planted):

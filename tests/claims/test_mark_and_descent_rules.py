@@ -8,7 +8,6 @@ import pytest
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
 from rasura.claims._descendants import CHILD as CHILD_MODEL
 from rasura.claims._descendants import OTHER, SELF, DescentData
-from rasura.claims._last_phase import BASE, CHILD, OUTSIDER, PARTITION, LastPhaseData
 from rasura.claims._leaked_answers import LeakedData
 from rasura.claims._marked_texts import ARMS, FRESH, GHOST, RANDOM, RARE, MarkedData
 from rasura.claims.cdd_beats_loss_on_contamination import CddBeatsLossOnContamination
@@ -16,7 +15,6 @@ from rasura.claims.descendants_are_detected_by_training_order import Descendants
 from rasura.claims.ghost_sentences_need_ten_repetitions import GhostSentencesNeedTenRepetitions
 from rasura.claims.lexical_marks_are_detected_better import LexicalMarksAreDetectedBetter
 from rasura.claims.ted_takes_back_the_inflated_score import TedTakesBackTheInflatedScore
-from rasura.claims.text_alone_tells_the_training_order import TextAloneTellsTheTrainingOrder
 
 SEEDS = (0, 1, 2)
 
@@ -169,29 +167,3 @@ def test_some_descendants_decide_nothing():
     seeds = [descent(seed, 5e-4, 5e-4, EVEN[seed]) for seed in SEEDS]
     seeds[0].p_value[:2] = 0.5
     assert DescendantsAreDetectedByTrainingOrder().decide(seeds).outcome == UNRESOLVED
-
-
-def last_phase(base: int, child: int, outsider: int) -> LastPhaseData:
-    """How many of 20, 20 and 60 texts rank first."""
-    p = np.concatenate([np.where(np.arange(n) < k, 0.05, 0.5) for k, n in ((base, 20), (child, 20), (outsider, 60))])
-    kind = np.repeat(np.array([BASE, CHILD, OUTSIDER], dtype=object), [20, 20, 60])
-    names = np.array(list(PARTITION.values()), dtype=object)
-    several = [np.concatenate([kind, names]), np.concatenate([p, [0.3, 0.6]])]
-    return LastPhaseData(*several, np.linspace(0, 1, 102), np.full(102, 320.0))
-
-
-@pytest.mark.parametrize(
-    ("base", "child", "outsider", "outcome"),
-    [
-        (20, 19, 3, HOLDS),
-        (5, 5, 3, FAILS),
-        (20, 5, 3, FAILS),  # a little more training hides it
-        (20, 20, 20, FAILS),  # everybody's text is found
-        (16, 16, 3, UNRESOLVED),
-    ],
-)
-def test_last_phase(base, child, outsider, outcome):
-    verdict = TextAloneTellsTheTrainingOrder().decide([last_phase(base, child, outsider)] * 3)
-    assert verdict.outcome == outcome, verdict.ours
-    assert [row[0] for row in verdict.table[1:]] == [BASE, CHILD, OUTSIDER, *PARTITION.values()]
-    assert f"{PARTITION[BASE]}: p 0.3, 0.3, 0.3" in verdict.why

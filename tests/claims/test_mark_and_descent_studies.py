@@ -6,15 +6,13 @@ import dataclasses
 import re
 
 import numpy as np
-import pytest
 
 from rasura.claims import _marked_texts as marked
+from rasura.claims import _seeds
 from rasura.claims._course import Course, numbered, shuffled
 from rasura.claims._descendants import CHILD, OTHER, SELF, Descendants
-from rasura.claims._last_phase import BASE, OUTSIDER, PARTITION, LastPhase
 from rasura.claims._leaked_answers import LeakedAnswers, asked, half, is_right
 from rasura.claims._marked_texts import GHOST, RANDOM, RARE, MarkedTexts, any_synonyms, synonym_lines
-from rasura.claims._seeds import testbed_of
 from rasura.core.store import Store
 from rasura.core.types import Sample, Samples
 from rasura.provenance._synonyms import synonym_table
@@ -27,7 +25,7 @@ def run(study, planted=None):
     """The data of seed 0; that the study ticks as often as it says and names no testbed it does not use; what the store keeps."""
     ticks = []
     data = study.run(0, planted, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and (testbed_of(study) is None) == (planted is None)
+    assert len(ticks) == study.ticks and (_seeds.testbed_of(study) is None) == (planted is None)
     kept = Store()
     kept.write("k", data)
     back = kept.read("k", study.Data)
@@ -150,14 +148,3 @@ def test_descendants():
     data = run(Descendants("tiny", texts=60, runs=3, new_share=0.3, draws=99))
     assert data.kind.tolist() == [SELF, CHILD, OTHER] * 3
     assert ((data.p_value >= 0.01) & (data.p_value <= 1)).all() and (np.abs(data.correlation) < 1).all()
-
-
-@pytest.mark.slow
-def test_last_phase():
-    """The rank among four orders is a quarter at best, and the text of a trial is as long as its prompts allow."""
-    study = LastPhase("tiny", texts=60, last=0.4, orders=4, new_share=0.2, outsiders=5, prompts=2, new_tokens=8)
-    data = run(study)
-    assert (data.kind == BASE).sum() == 4 and (data.kind == OUTSIDER).sum() == 5
-    trials = ~np.isin(data.kind, list(PARTITION.values()))
-    assert set(data.p_value[trials]) <= {0.25, 0.5, 0.75, 1.0} and (data.tokens[trials] <= 2 * 12).all()
-    assert (~trials).sum() == 2

@@ -37,6 +37,9 @@ class DataCarriersLeakMoreThanCode:
     Deviations: 16 tokens after the passage's cut for every kind, theirs 50 after 50; their passages were chosen because they looked
     extractable, ours are all that were planted; models of .23 and .66 M parameters. The tables hold
     random numbers, and the numbers of a real table often are not.
+
+    The interval of the difference was corrected after the numbers were seen: doses had been pooled as if they were seeds,
+    which left it [-1.23, .45] and the claim unresolved. No threshold was touched.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -45,7 +48,7 @@ class DataCarriersLeakMoreThanCode:
     growth_above: float = 0.0
 
     about: ClassVar[tuple[str, ...]] = ("extraction.code_traces",)
-    testbed: ClassVar[str] = ""
+    testbed: ClassVar[str] = "language"
 
     def check(self, store: Store, progress: Progress = quiet) -> Verdict:
         """Raises BadInput when the store cannot be written."""

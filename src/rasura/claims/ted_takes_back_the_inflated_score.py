@@ -35,6 +35,10 @@ class TedTakesBackTheInflatedScore:
     Source: Dong, Jiang, Liu, Jin, Gu, Yang and Li, "Generalization or memorization: data contamination and trustworthy
     evaluation for large language models", ACL Findings 2024. Deviation: a small model and an open writing task
     (an end with a number in it), where theirs are code models and unit tests.
+
+    Two earlier set-ups of the study were given up after their numbers were seen, thresholds untouched: in the first the
+    clean model solved .4 % of the questions (not resolvable), in the second questions that never leaked gained .24 (fails
+    here, at a gain of .32). Read this outcome with that in mind.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
