@@ -86,7 +86,7 @@ def test_an_audit_runs_what_it_can_and_says_what_it_cannot(served):
     ran, skipped = {r.method.name for r in record.signals}, {s.name: s.why for s in record.skipped}
     assert {"loss", "min_k", "zlib"} <= ran
     assert "--backend vllm" in skipped["mope"] and "--backend vllm" in skipped["gradient_norm"]
-    assert next(r for r in record.signals if r.method.name == "min_k_plus_plus").unscorable == 40
+    assert "could score none of the records" in skipped["min_k_plus_plus"]  # it needs the whole distribution
 
 
 def test_what_a_server_cannot_do_is_refused(served):
