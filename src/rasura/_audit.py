@@ -54,7 +54,7 @@ class Options:
     side). ``prefixes``: unseen texts to put in front of records (without them, some of the non-members).
     ``shadows``: role of a shadow model -> ids of the records it was trained on. ``decide_by``: the signal that
     gives the verdict per text (empty: the plain loss), with ``false_discovery_rate``. ``coin_flips``: each member was
-    put in by a fair coin of its own, as planted canaries are: only then an epsilon can be bounded.
+    put in once by a fair coin of its own, as planted canaries are: only then an epsilon can be bounded.
     """
 
     models: Mapping[str, Any] = field(default_factory=dict)
@@ -88,7 +88,8 @@ def audit(
     engine = engine or Engine()
     roles = _roles(model, reference, options)
     run, skipped, found = _prepared(roles, members, nonmembers, signals, options, engine, seed)
-    scored, more = _scored(run, roles, found, engine, named(signals), seed)
+    observed = engine.observe_all([ask for s in run for ask in s.needs().values()], roles, found.everyone)
+    scored, more = _scored(run, observed, found, named(signals), seed)
     baseline = _blind(found.members, found.nonmembers, seed=seed)
     results = [_sober(r) if baseline.separates else r for r in _results(scored, found, options, seed)]
     leaks, verdict = concluded(results, baseline, len(found.members), len(found.nonmembers))
@@ -96,7 +97,7 @@ def audit(
         verdict=verdict,
         leaks=leaks,
         models=model_cards(roles),
-        populations=_populations(found, run, engine, roles),
+        populations=_populations(found, observed),
         blind=baseline,
         signals=tuple(results),
         skipped=(*skipped, *more),
@@ -165,23 +166,15 @@ def plan(model: Any, members: Any, nonmembers: Any, **arguments: Any) -> tuple[A
     engine = arguments.get("engine") or Engine()
     options = arguments.get("options", Options())
     roles = _roles(model, arguments.get("reference"), options)
-    run, _, found = _prepared(
-        roles,
-        members,
-        nonmembers,
-        arguments.get("signals"),
-        options,
-        engine,
-        arguments.get("seed", 0),
-    )
+    signals, seed = arguments.get("signals"), arguments.get("seed", 0)
+    run, _, found = _prepared(roles, members, nonmembers, signals, options, engine, seed)
     return planned(run, len(found.everyone))
 
 
 def _scored(
-    run: Sequence[Any], roles: Mapping[str, Any], found: Pools, engine: Engine, asked_for: bool, seed: int
+    run: Sequence[Any], observed: Mapping[Ask, Any], found: Pools, asked_for: bool, seed: int
 ) -> tuple[dict[Any, Scores], list[Skipped]]:
-    """One pass a distinct ask, then arithmetic. What fails on these records is skipped, unless it was named."""
-    observed = engine.observe_all([ask for s in run for ask in s.needs().values()], roles, found.everyone)
+    """Pure arithmetic on what was observed. What fails on these records is skipped, unless it was named."""
     scored: dict[Any, Scores] = {}
     skipped: list[Skipped] = []
     for signal in run:
@@ -340,10 +333,9 @@ def _doses(scores: Scores, members: Samples) -> tuple[DoseRow, ...]:
     return tuple(DoseRow(d, roc.auc_estimate(scores.members[repeats == d], scores.nonmembers)) for d in levels)
 
 
-def _populations(found: Pools, run: Sequence[Any], engine: Engine, roles: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Who was judged and who was only learned from; reasons are those of the plainest pass, read from the store."""
-    ask = next((a for s in run for a in s.needs().values() if a.of == "target" and isinstance(a.view, Plain)), None)
-    data = None if ask is None else engine.observe(ask, roles, found.everyone)
+def _populations(found: Pools, observed: Mapping[Ask, Any]) -> tuple[Any, ...]:
+    """Who was judged and who was only learned from; reasons are those of the plainest pass."""
+    data = next((d for ask, d in observed.items() if ask.of == "target" and isinstance(ask.view, Plain)), None)
     reasons = list(getattr(data, "reason", [""] * len(found.everyone)))
     m, n = len(found.members), len(found.nonmembers)
     judged = (

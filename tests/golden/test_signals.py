@@ -26,9 +26,9 @@ from golden._fixture import FORGET, HOLDOUT, build_llama
 from rasura.core.types import Samples
 from rasura.observations.gradient_norms import GradientNorms
 from rasura.observations.token_statistics import TokenStatistics
-from rasura.signals._math import lowest_mean
 from rasura.stats.roc import auc
-from signals._named import module, signal
+from rasura.stats.token_scores import lowest_mean, standardised
+from signals._named import signal
 
 BACKS = ("signals.loss", "signals.min_k", "signals.min_k_plus_plus", "signals.gradient_norm")
 
@@ -89,8 +89,6 @@ def test_min_k_plus_plus(statistics, model):
     to 2.0e-5 from the same formula in float64. Hence a tolerance of 3e-5 against the print and of 3e-6 (relative)
     against float64; ours sums p (log p - mu)^2.
     """
-
-    standardised = module("min_k_plus_plus").standardised
 
     def theirs(data):
         rows = zip(data.log_probability, data.mean, data.deviation, strict=True)

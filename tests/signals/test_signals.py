@@ -15,7 +15,7 @@ from rasura.core.errors import BadInput
 from rasura.core.types import Samples
 from rasura.observations._engine import Engine
 from rasura.observations._letters import Letters
-from rasura.signals._math import lowest_mean
+from rasura.stats.token_scores import lowest_mean
 from signals._named import signal
 
 SOURCE = Path(__file__).parents[2] / "src"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -106,20 +106,7 @@ class Ethicist:
 
     @property
     def _observation(self) -> SoftPromptGenerations:
-        tuning = SoftPromptTuning(
-            vectors=self.vectors,
-            alpha=self.alpha,
-            largest=self.largest,
-            learning_rate=self.learning_rate,
-            warmup=self.warmup,
-            batch=self.batch,
-            epochs=self.epochs,
-            patience=self.patience,
-            validation=self.validation,
-            prefix_tokens=self.prefix_tokens,
-            suffix_tokens=self.suffix_tokens,
-            seed=self.seed,
-        )
+        tuning = SoftPromptTuning(**{f.name: getattr(self, f.name) for f in fields(SoftPromptTuning)})
         return SoftPromptGenerations(tuning, self.known, self.samples, self.temperature, self.top_p, self.seed)
 
     def extract(self, said: SoftPromptGenerationData) -> Extracted:

@@ -48,6 +48,12 @@ def _add_tensors(h: Any, module: Any) -> None:
         h.update(memoryview(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy()))
 
 
+def vocabulary_hash(tokenizer: Any) -> str:
+    """Equal for two tokenizers exactly when they cut text into the same ids."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return short_hash(backend.to_str() if backend is not None else sorted(tokenizer.get_vocab().items()))
+
+
 def short_hash(value: Any) -> str:
     """Hash of plain data."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -20,7 +20,7 @@ import numpy as np
 from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Sample, Samples, Site
 from . import sites as _sites
-from ._fingerprint import fingerprint, short_hash
+from ._fingerprint import fingerprint, short_hash, vocabulary_hash
 from ._loading import load_parts, quiet_library
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ class CausalLM:
     @cached_property
     def vocabulary_hash(self) -> str:
         """Equal for two handles exactly when they cut text into the same ids."""
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        return short_hash(backend.to_str() if backend is not None else sorted(self.tokenizer.get_vocab().items()))
+        return vocabulary_hash(self.tokenizer)
 
     def weights_changed(self) -> None:
         """Tell the handle that its weights were changed in place: the next fingerprint is computed anew."""

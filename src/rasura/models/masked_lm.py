@@ -6,21 +6,16 @@ serves as the source of near-identical texts. It is never audited itself: nothin
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import BadInput, NotYetSupported
-from ..core.types import Sample, Samples, Site
-from ._fingerprint import fingerprint, short_hash
+from ..core.types import Sample
+from ._helper import HelperModel
 from ._loading import load_parts
-
-if TYPE_CHECKING:
-    import torch
 
 ENTRIES = {"cpu": 1 << 22, "cuda": 1 << 27}  # numbers in a block of logits (places, tokens, vocabulary) held at once
 
@@ -34,16 +29,8 @@ class Places:
     end: np.ndarray  # (T,) int64
 
 
-class MaskedLM:
+class MaskedLM(HelperModel):
     """A masked language model and its tokenizer."""
-
-    modality = "text"
-
-    def __init__(self, module: Any, tokenizer: Any, *, name: str = "masked model") -> None:
-        self.module = module.eval()
-        self.tokenizer = tokenizer
-        self.name = name
-        self.treatments: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -68,64 +55,15 @@ class MaskedLM:
             raise NotYetSupported(f"{path}: its tokenizer does not say which characters a token stands for")
         return cls(module, tokenizer, name=str(path))
 
-    # what it is
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of every tensor's bytes and dtype, the configuration and the tokenizer."""
-        return fingerprint(self.module, self.vocabulary_hash)
-
-    @cached_property
-    def vocabulary_hash(self) -> str:
-        return short_hash(self.tokenizer.backend_tokenizer.to_str())
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.tokenizer.get_vocab())
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.module.parameters())
-
-    @property
-    def architecture(self) -> str:
-        return type(self.module).__name__
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return ()
-
     @property
     def context(self) -> int:
         """Tokens it can read at once."""
         config = self.module.config
-        limit = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
         padding = getattr(config, "pad_token_id", None)
         if getattr(config, "model_type", "") in COUNT_FROM_PADDING and padding is not None:
-            limit -= padding + 1  # positions there begin behind the padding's own
-        return int(min(limit, getattr(self.tokenizer, "model_max_length", None) or limit))
-
-    def sites(self, kind: str) -> Sequence[Site]:
-        raise NotYetSupported(f"{self.architecture}: a masked language model is not taken apart here")
-
-    def clone(self) -> MaskedLM:
-        """An independent copy."""
-        return MaskedLM(copy.deepcopy(self.module), self.tokenizer, name=self.name)
-
-    def save(self, folder: str) -> None:
-        """Weights as safetensors, and the tokenizer, in the layout plain transformers loads."""
-        self.module.save_pretrained(folder, safe_serialization=True)
-        self.tokenizer.save_pretrained(folder)
-
-    # texts
-
-    def fit(self, samples: Samples, *, truncate: bool = False) -> Samples:
-        """Unchanged: what lies beyond its context is simply not swapped."""
-        return samples
+            room = config.max_position_embeddings - padding - 1  # positions there begin behind the padding's own
+            return min(super().context, room)
+        return super().context
 
     def width(self, sample: Sample) -> int:
         """Tokens the sample takes in a batch."""

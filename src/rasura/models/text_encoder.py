@@ -7,26 +7,18 @@ the inner product of two vectors is the cosine of their angle.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..core.types import Sample, Samples, Site
-from ._fingerprint import fingerprint, short_hash
+from ..core.types import Sample
+from ._helper import HelperModel
 from ._loading import load_parts
 
 if TYPE_CHECKING:
     import torch
 
 
-class TextEncoder:
+class TextEncoder(HelperModel):
     """An embedding model; the role it serves is ``encoder``. It is never audited itself."""
-
-    modality = "text"
-
-    def __init__(self, module: Any, tokenizer: Any, *, name: str = "encoder") -> None:
-        self.module, self.tokenizer, self.name = module.eval(), tokenizer, name
-        self.treatments: tuple[str, ...] = ()
-        self.notes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: str, *, device: str = "auto", dtype: str = "auto", allow_pickle: bool = False) -> TextEncoder:
@@ -37,50 +29,6 @@ class TextEncoder:
         if getattr(module, "pooler", None) is not None:  # not used here, and drawn at random where a folder has none
             module.pooler = None
         return cls(module, tokenizer, name=str(path))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of every tensor's bytes and dtype, the configuration and the tokenizer."""
-        return fingerprint(self.module, self.vocabulary_hash)
-
-    @cached_property
-    def vocabulary_hash(self) -> str:
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        return short_hash(backend.to_str() if backend is not None else sorted(self.tokenizer.get_vocab().items()))
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.tokenizer.get_vocab())
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.module.parameters())
-
-    @property
-    def architecture(self) -> str:
-        return type(self.module).__name__
-
-    @property
-    def context(self) -> int:
-        """Tokens it can read at once; of a longer text it reads the beginning."""
-        limit = getattr(self.module.config, "max_position_embeddings", None) or 1 << 30
-        return int(min(limit, getattr(self.tokenizer, "model_max_length", None) or limit))
-
-    def sites(self, kind: str) -> Sequence[Site]:
-        """None: nothing is looked for inside an encoder."""
-        return ()
-
-    def clone(self) -> TextEncoder:
-        """The same encoder: nothing here ever changes its weights."""
-        return self
-
-    def fit(self, samples: Samples, *, truncate: bool = False) -> Samples:
-        """Unchanged: of a text that is too long the beginning is read."""
-        return samples
 
     def width(self, sample: Sample) -> int:
         """Tokens the sample takes in a batch."""

@@ -18,6 +18,7 @@ from ..core.registry import method
 from ..core.types import Ask, Sample, Samples
 from ..observations.token_statistics import TokenData, TokenStatistics
 from ..stats.intervals import difference_of_means, mean_estimate, welch
+from ..stats.token_scores import lowest_mean, standardised
 from ._math import sign_flip_p_value
 from ._synonyms import SynonymTable, synonym_table
 
@@ -163,9 +164,6 @@ def _welch(published: TokenData, twins: TokenData) -> MarkTest:
 
 
 def _min_k(data: TokenData) -> np.ndarray:
-    """Mean of the lowest fifth of standardised token log-probabilities: (n,)."""
-    scores = []
-    for log_p, mean, deviation in zip(data.log_probability, data.mean, data.deviation, strict=True):
-        z = np.sort((log_p.astype(np.float64) - mean) / np.maximum(deviation, 1e-6))
-        scores.append(float(np.mean(z[: max(1, int(LOWEST * len(z)))])) if len(z) else math.nan)
-    return np.array(scores, dtype=np.float64)
+    """Min-K%++ of each text: (n,)."""
+    rows = zip(data.log_probability, data.mean, data.deviation, strict=True)
+    return np.array([lowest_mean(standardised(*row), LOWEST) for row in rows], dtype=np.float64)

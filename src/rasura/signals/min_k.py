@@ -11,7 +11,8 @@ from ..core.errors import BadInput
 from ..core.registry import method
 from ..core.types import Ask
 from ..observations.token_statistics import TokenData, TokenStatistics
-from ._math import lowest_mean, unscorable_to_nan
+from ..stats.token_scores import lowest_mean
+from ._math import unscorable_to_nan
 
 
 @method(paper="arXiv:2310.16789")
@@ -30,7 +31,7 @@ class MinK:
 
     By hand, 5 tokens at k = .4, of which the 2 smallest log-probabilities are -9 and -4:
 
-    >>> from rasura.signals._math import lowest_mean
+    >>> from rasura.stats.token_scores import lowest_mean
     >>> lowest_mean(np.array([-1.0, -9.0, -2.0, -4.0, -3.0]), 0.4)
     -6.5
     """

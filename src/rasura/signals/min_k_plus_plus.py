@@ -11,22 +11,8 @@ from ..core.errors import BadInput
 from ..core.registry import method
 from ..core.types import Ask
 from ..observations.token_statistics import TokenData, TokenStatistics
-from ._math import lowest_mean, unscorable_to_nan
-
-VARIANCE_FLOOR = 1e-6  # squared nats; a token the model is certain of has variance 0 and then z = 0
-
-
-def standardised(log_probability: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """z_t = (log p_t - mu_t)/sigma_t, all (T,).
-
-    Probabilities 1/2, 1/4, 1/4 and the token of 1/4: mu = -1.5 log 2, sigma = .5 log 2, so z = (-2 + 1.5)/.5 = -1;
-    where the model was certain and right, 0/sqrt(1e-6) = 0.
-
-    >>> standardised(*np.log(2) * np.array([[-2.0, 0.0], [-1.5, 0.0], [0.5, 0.0]])).round(12).tolist()
-    [-1.0, 0.0]
-    """
-    variance = np.maximum(np.square(deviation, dtype=np.float64), VARIANCE_FLOOR)
-    return (np.asarray(log_probability, dtype=np.float64) - mean) / np.sqrt(variance)
+from ..stats.token_scores import lowest_mean, standardised
+from ._math import unscorable_to_nan
 
 
 @method(paper="arXiv:2404.02936")
@@ -44,7 +30,12 @@ class MinKPlusPlus:
     2025. Deviations of public code: no floor under the variance, so that a certain token gives NaN; mean and deviation
     over the vocabulary without the weights p_v, another and worse statistic; floor(kT) = 0 gives NaN.
 
-    By hand: see ``standardised``.
+    By hand: probabilities 1/2, 1/4, 1/4 and the token of 1/4, mu = -1.5 log 2, sigma = .5 log 2: z = (-2 + 1.5)/.5 = -1; a
+    token the model was certain of has z = 0. The lowest half of the two is the first:
+
+    >>> z = standardised(*np.log(2) * np.array([[-2.0, 0.0], [-1.5, 0.0], [0.5, 0.0]]))
+    >>> round(lowest_mean(z, 0.5), 12)
+    -1.0
     """
 
     k: float = 0.2

@@ -39,8 +39,7 @@ class Neighbourhood:
     (role "masked"; ``dropout`` hides part of the token's embedding, drawn from ``seed``), the next-token distribution
     of the "reference" model, or "random" tokens, for control only. See ``observations.neighbour_texts``. NaN with
     fewer than ``minimum_tokens`` scored tokens and where no token has a neighbour. Costs N passes of the target, and
-    those of the source. Any masked model of the language will do. Fewer neighbours are noisier: on a planted testbed
-    the ranks of 16 and of 64 correlated by .83.
+    those of the source. Any masked model of the language will do. Fewer neighbours are noisier.
 
     Source: Mattern, Mireshghallah, Jin, Schoelkopf, Sachan and Berg-Kirkpatrick, "Membership inference attacks against
     language models via neighbourhood comparison", ACL Findings 2023; 50, 6 and .7 are those of their code. Deviations

@@ -12,7 +12,8 @@ from ..core.errors import BadInput
 from ..core.registry import method
 from ..core.types import Ask, Known
 from ..observations.token_statistics import TokenData, TokenStatistics
-from ._math import lowest_mean, unscorable_to_nan
+from ..stats.token_scores import lowest_mean
+from ._math import unscorable_to_nan
 
 
 def pinball(scores: np.ndarray, quantile: np.ndarray, tau: float) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 from scipy.stats import beta
 
 from ..core.errors import BadInput
@@ -54,7 +53,8 @@ def one_run(members: ArrayLike, nonmembers: ArrayLike, guessed: float = 0.5, lev
 
     With N canaries scored in all (NaN dropped), k = floor(``guessed`` N/2) guesses go to either end; ``guessed`` is
     chosen before the scores are seen. Ties at the border are broken against the guesser. ``members`` (m,) and
-    ``nonmembers`` (n,) must have come from independent fair coins; the bound is meaningless for chosen sets.
+    ``nonmembers`` (n,) must have come from independent fair coins, a member put in once: the bound is meaningless for
+    chosen sets, and for repeated members it is one on all their copies together.
 
     Source: as ``epsilon_lower_bound``.
 
@@ -78,12 +78,3 @@ def one_run(members: ArrayLike, nonmembers: ArrayLike, guessed: float = 0.5, lev
     right = int(inside[highest].sum() + (1 - inside[lowest]).sum())
     bound = epsilon_lower_bound(right, 2 * k, level)
     return OneRun(Estimate(bound, bound, float("inf"), 2 * k, "nats, at least", level), 2 * k, right)
-
-
-def most_right(epsilon: float, guesses: int) -> float:
-    """Expected right guesses of the best guesser against an (epsilon, 0)-private training: r e^epsilon/(1 + e^epsilon).
-
-    >>> most_right(0.0, 10)
-    5.0
-    """
-    return guesses * float(expit(epsilon))
