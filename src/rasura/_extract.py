@@ -171,6 +171,7 @@ def _result(
         note=mine.note,
         measures=(
             *measure_rows(mine, never),
+            *(method.measures(mine, sides["records"]) if hasattr(method, "measures") else ()),
             *size_rows([(p, f["records"][method], f.get("nonmembers", {}).get(method)) for p, f in sizes]),
         ),
     )

@@ -41,6 +41,8 @@ def test_a_record_that_is_written_is_found_and_the_others_are_not():
     assert found.success.tolist() == [0.0, 1.0, 0.0] and found.matches.tolist() == [0.0, 1.0, 0.0]
     assert found.hits[1] == pytest.approx(1.0) and found.by_string[1] == 1.0
     assert leak_rate(found).value == pytest.approx(1 / 3) and leak_rate(found).n == 3
+    rows = {(r.name, r.x): r.estimate for r in Alignment().measures(found, Samples.of(RECORDS))}
+    assert rows["draws that match by meaning", 0.95] == rows["draws that match by string", 1.0] == leak_rate(found)
 
 
 def test_turns_in_another_order_are_alike_in_meaning_and_not_as_strings():

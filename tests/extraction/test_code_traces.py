@@ -105,6 +105,12 @@ def test_by_kind_keeps_kinds_and_doses_apart():
         ("code", 4, 1.0, 1),
     ]
     assert 0 < rows[2].characters.value < 1 and rows[2].tokens.value == 0.0
+    assert [(m.name, m.axis, m.x, m.estimate.value) for m in CodeTraces().measures(found, samples)] == [
+        ("secret, exact", "", 0.0, 0.0),
+        ("data, exact", "copies", 4.0, 1.0),
+        ("data, exact", "copies", 64.0, 0.0),
+        ("code, exact", "copies", 4.0, 1.0),
+    ]
 
 
 def test_a_record_that_was_not_continued_is_left_out(planted):

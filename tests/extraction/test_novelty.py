@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from extraction._observed import objects, told
 from rasura.core.errors import BadInput
-from rasura.core.types import Ragged
+from rasura.core.types import Ragged, Sample, Samples
 from rasura.extraction._power_law import decays
 from rasura.extraction.novelty import (
     Novelty,
@@ -76,6 +76,15 @@ def test_records_of_more_copies_are_generated_more_often():
     found = extract([POOL[0]] * 6 + [POOL[1]] * 2, POOL[:4])
     rows = generation_rates(found, [16, 1, 1, None])
     assert [(r.repeats, r.estimate.value, r.estimate.n) for r in rows] == [(1, 0.125, 2), (16, 0.75, 1)]
+
+
+def test_what_the_record_says_of_novelty_is_the_curve_and_the_doses():
+    found = extract([POOL[0]] * 6 + [POOL[1]] * 2 + POOL[5:7], POOL[:4])
+    samples = Samples(Sample(str(i), POOL[i], repeats=dose) for i, dose in enumerate((16, 1, 1, None)))
+    rows = {(r.name, r.x): r.estimate.value for r in Novelty().measures(found, samples)}
+    last = novelty_curve(found)[-1]
+    assert rows["unique", 10.0] == last.unique.value == 0.4 and rows["novel", 10.0] == last.novel.value == 0.5
+    assert rows["of draws, a record", 16.0] == 0.6 and rows["of draws, a record", 1.0] == pytest.approx(0.1)
 
 
 def test_the_curve_over_draws_ends_at_what_was_found():

@@ -54,6 +54,14 @@ def test_lengths_and_sizes_make_curves_with_a_floor(planted, engine):
     assert planted.forget[0].text[:20] not in text
 
 
+def test_what_a_method_says_beyond_one_number_a_record_is_in_the_record(planted, engine):
+    method = with_method("novelty", draws=32, new_tokens=20, temperature=0.6)
+    record = extract(planted.models["target"], planted.forget, methods=[method], engine=engine)
+    rows = {(r.name, r.axis, r.x): r.estimate for r in record.results[0].measures}
+    assert rows["valid", "draws", 32.0].n == 32 and ("novel", "draws", 32.0) in rows
+    assert {x for name, axis, x in rows if axis == "copies"} == {float(s.repeats) for s in planted.forget}
+
+
 def test_a_model_of_another_role_comes_by_name(planted, engine):
     method = with_method("fine_tuning", draws=4)
     samples = marked(planted.forget)

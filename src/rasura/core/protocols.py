@@ -65,7 +65,10 @@ class Metric(Protocol):
 
 @runtime_checkable
 class Extractor(Protocol):
-    """A way to make a model give up a record. ``extract`` is pure, like a signal's ``score``."""
+    """A way to make a model give up a record. ``extract`` is pure, like a signal's ``score``.
+
+    Where its answer has more to say than one number a record, ``measures(found, samples)`` returns it as ``MeasureRow``s.
+    """
 
     def needs(self) -> Mapping[str, Ask]: ...
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.errors import BadInput
+from ..core.records import MeasureRow
 from ..core.registry import method
-from ..core.types import Ask, Estimate
+from ..core.types import Ask, Estimate, Samples
 from ..observations._suffix import SUFFIX_TOKENS, suffix
 from ..observations.free_generations import NO_TEMPLATE, Draws, FreeData, FreeGenerations
 from ..observations.record_texts import RecordTexts, TextData
@@ -164,6 +165,16 @@ class Alignment:
             draw_hits=meaning.of_draw,
             draw_strings=string.of_draw,
         )
+
+    def measures(self, found: Aligned, samples: Samples) -> tuple[MeasureRow, ...]:
+        """The share of draws that match some record, by meaning and by string, at each threshold."""
+        rows = [
+            MeasureRow(f"draws that match by {'string' if by_string else 'meaning'}", "similarity", threshold, share)
+            for by_string in (False, True)
+            for threshold in THRESHOLDS
+            if (share := leak_rate(found, threshold, by_string)).known
+        ]
+        return tuple(rows)
 
     def calibrated(self, found: Aligned, held_out: Aligned, rate: float = 0.01) -> Aligned:
         """The same matches at the thresholds that at most ``rate`` of records never trained on reach.

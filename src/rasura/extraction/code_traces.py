@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.records import MeasureRow
 from ..core.registry import method
 from ..core.types import Ask, Estimate, Sample, Samples
 from ..data._code_kinds import KINDS, code_kind
@@ -145,6 +146,15 @@ class CodeTraces:
                 Curve("BLEU-4 over characters", "", (0.0,), characters[:, None]),
                 Curve("BLEU-4 over tokens", "", (0.0,), by_token[:, None]),
             ),
+        )
+
+    def measures(self, found: Extracted, samples: Samples) -> tuple[MeasureRow, ...]:
+        """The rows of ``by_kind``: exact completions of each kind of content against its copies."""
+        return tuple(
+            MeasureRow(
+                f"{row.kind}, exact", "" if row.repeats is None else "copies", float(row.repeats or 0), row.exact
+            )
+            for row in by_kind(found, samples)
         )
 
     def _texts(self, data: GenerationData, i: int) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ..core.errors import BadInput
-from ..core.records import DoseRow
+from ..core.records import DoseRow, MeasureRow
 from ..core.registry import method
-from ..core.types import Ask, Estimate
+from ..core.types import Ask, Estimate, Samples
 from ..data._smiles import is_molecule
 from ..observations._suffix import SUFFIX_TOKENS, suffix
 from ..observations.free_generations import Draws, FreeData, FreeGenerations
@@ -117,9 +117,9 @@ class Novelty:
     it counts as not valid). A draw that ran out of tokens is a record if it begins with one, else it is not valid under
     "smiles" and compared as it stands under "any".
 
-    The curve over draws is the share of records that fewer draws find on average. ``novelty_curve`` gives the shares above
-    with intervals for the first N draws, ``novelty_decay`` a power law and an exponential through them, ``generation_rates``
-    P(generated | copies), ``novelty_difference`` two models at equal N. Novelty is against the records given: where they
+    The curve over draws is the share of records that fewer draws find on average. ``measures`` adds the shares above for the
+    first N draws (``novelty_curve``) and P(generated | copies) (``generation_rates``); ``novelty_decay`` fits a power law and
+    an exponential, ``novelty_difference`` compares two models at equal N. Novelty is against the records given: where they
     are a part of the training data it is too high.
 
     ``tokens`` and ``log_probability`` are, as in every extractor, those of the record's second part after its first.
@@ -193,6 +193,18 @@ class Novelty:
             string=string,
             record=record,
         )
+
+    def measures(self, found: Generated, samples: Samples) -> tuple[MeasureRow, ...]:
+        """Validity, uniqueness and novelty by draws, and the share of draws a record has by its copies."""
+        shares = ("valid", "unique", "novel")
+        by_draws = [
+            MeasureRow(name, "draws", float(point.draws), getattr(point, name))
+            for name in shares
+            for point in novelty_curve(found)
+        ]
+        rows = generation_rates(found, (s.repeats for s in samples))
+        by_copies = [MeasureRow("of draws, a record", "copies", float(r.repeats), r.estimate) for r in rows]
+        return tuple(row for row in (*by_draws, *by_copies) if row.estimate.known)
 
     def _matched(
         self, drawn: Sequence[str], ended: np.ndarray, records: Sequence[str]
