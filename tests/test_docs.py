@@ -25,7 +25,7 @@ def documented() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"```[a-z]*\n(.*?)```|((?:^    .+\n)+)", page.read_text(), flags=re.S | re.M):
-            for line in (block[0] or block[1]).splitlines():
+            for line in re.sub(r"\\\n\s*", "", block[0] or block[1]).splitlines():
                 if line.strip().startswith("rasura "):
                     found.append((page.name, line.strip()))
     return found

@@ -81,6 +81,7 @@ def test_it_recovers_from_the_untreated_model(attack, run):
     assert np.nanmean(run(attack, "target").score) >= 0.5
 
 
+@pytest.mark.slow
 def test_it_recovers_little_from_a_model_that_never_saw_it(attack, run):
     reason, most = getattr(attack, "retrained_gives", ("", 0.05))
     found = np.nanmean(run(attack, "retrained").score)

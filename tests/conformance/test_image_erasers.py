@@ -36,7 +36,12 @@ from rasura.training.trajectories import Trajectories
 
 FAMILIES = ("objectives", "selections", "edits", "pruning", "adapters")
 CASES = [(f, n) for f in FAMILIES for n in registry.fitting(f"erasers.{f}", "images")]
+TRAINED = ("objectives", "selections", "adapters")  # a training each, on a model large enough to have learnt something
 every = pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{f}-{n}" for f, n in CASES])
+every_trained_slowly = pytest.mark.parametrize(
+    ("family", "name"),
+    [pytest.param(f, n, id=f"{f}-{n}", marks=[pytest.mark.slow] * (f in TRAINED)) for f, n in CASES],
+)
 FALL = 0.5  # share of the concept's rate that must be gone
 KEPT = 0.75  # share of the other classes' rate that must be left, near and far alike
 ENGINE = Engine()
@@ -47,12 +52,15 @@ PIPELINES = ("sd1", "sdxl")
 class Steered:
     """Away from the concept along the frozen model's trajectories, the rest held: a stand-in for testing selections."""
 
+    trajectories: int = 4
+    sampling_steps: int = 20
+
     modality: ClassVar[str] = "images"
     needs_retain: ClassVar[bool] = True
 
     def loss(self, model: Any, frozen: Any, forget: Samples, retain: Samples) -> Loss:
         prompts = [t.replace("{}", frozen.concept) for t in ("{}", "a {}", "a {} thing", "picture of a {}")]
-        recipe = Trajectories(4, 20, seed=frozen.seed)
+        recipe = Trajectories(self.trajectories, self.sampling_steps, seed=frozen.seed)
         at = frozen.trajectories(prompts, recipe).draw(frozen.step, 8, frozen.seed)
         target = away(at.unconditional, at.conditional, 1.0)
         return Loss(gap(model, at, at.prompts, target, "output"), held(model, frozen, recipe, 8, "output"))
@@ -111,7 +119,7 @@ def planted():
     return _tiny_images.planted()
 
 
-@every
+@every_trained_slowly
 def test_the_concept_falls_and_the_rest_stays(planted, family, name):
     """Judged rate of the concept at most half of what it was; near and far classes keep .75 of theirs."""
     before, after, cls = planted.models["target"], erased(family, name).model, method_of(family, name)
@@ -137,9 +145,9 @@ def small_request(**more: Any) -> Request:
 SMALL = {"sampling_steps": 3, "trajectories": 1, "pictures": 1, "steps": 3, "tau": 2, "templates": ("{}", "a {}")}
 
 
-def quick(family: str, name: str) -> Any:
+def quick(family: str, name: str, **loop: Any) -> Any:
     """Two steps of training where there is any, and cheap passes everywhere."""
-    made = treatment(family, name, steps=2)
+    made = treatment(family, name, **{"steps": 2, **loop})
     if hasattr(made, "objective"):
         return dataclasses.replace(made, objective=_cheap(made.objective))
     return _cheap(made)
@@ -204,7 +212,7 @@ def test_same_seed_same_weights(family, name):
 @pytest.mark.parametrize("name", registry.fitting("erasers.selections", "images"))
 def test_what_was_not_selected_is_bit_identical(name):
     """Also under weight decay, which reaches weights without a gradient."""
-    model, chosen = random_pipeline("sd1"), treatment("selections", name, steps=3, weight_decay=0.1)
+    model, chosen = random_pipeline("sd1"), quick("selections", name, steps=3, weight_decay=0.1)
     trainable = chosen.selection.select(model, small_request())
     loose = {n for n, p in trainable.model.named_parameters() if p.requires_grad}
     adapted = {n.partition(".lora_")[0] + ".weight" for n in loose if ".lora_" in n}
