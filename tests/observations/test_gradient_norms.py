@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,7 @@ from rasura.models.causal_lm import CausalLM
 from rasura.models.noise import WeightNoise
 from rasura.observations import _per_sample_gradients as gradients
 from rasura.observations._engine import Engine
+from rasura.observations._factored_norms import Factors, inner, squared
 from rasura.observations._module_gradients import NotCovered, kind_of
 from rasura.observations.gradient_norms import ORDERS, GradientNorms
 
@@ -145,16 +147,91 @@ def test_one_pass_is_exactly_one_at_a_time(name, shapes):
         assert_same(found.inputs.numpy(), at_input)
 
 
+@cache
+def doubled(name):
+    """The same model in float64, for the obvious way."""
+    model = MODELS[name]()
+    return CausalLM(deepcopy(model.module).double(), model.tokenizer)
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("way", ["cheaper", "factored"])
+@settings(max_examples=5, deadline=None)
+@given(shapes=records)
+def test_l2_without_forming_a_gradient_is_exact(name, way, shapes):
+    """Against one backward a sample in float64; ``factored``: also where forming the gradient would be cheaper."""
+    model, samples = MODELS[name](), built(shapes)
+    expected, at_input = obvious(doubled(name), samples)
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "factored":
+            patch.setattr(gradients, "pays", lambda *_: True)
+        found = gradients.batched(model, [model.encode(s) for s in samples], gradients.Wanted(("2",)))
+    assert_same(found.parameters[..., 1:2].numpy(), expected[..., 1:2])
+    assert_same(found.inputs.numpy(), at_input)
+    assert found.parameters[..., 0].isnan().all() and found.parameters[..., 2].isnan().all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1 << 30), st.integers(1, 4), st.integers(1, 6), st.lists(st.booleans(), min_size=1, max_size=3))
+def test_factors_join_to_the_norm_of_the_sum(seed, n, rows, kinds):
+    """Any mixture of uses of one matrix, some by token ids, against the sum of outer products written out, in float64."""
+    draw = torch.Generator().manual_seed(seed)
+    parts, whole = [], torch.zeros(n, rows, 3, dtype=torch.float64)
+    for k, by_id in enumerate(kinds):
+        t = 1 + (seed + k) % 5
+        right = torch.randn(n, t, 3, dtype=torch.float64, generator=draw)
+        ids = torch.randint(rows, (n, t), generator=draw)
+        left = torch.randn(n, t, rows, dtype=torch.float64, generator=draw)
+        parts.append(Factors(ids if by_id else left, right))
+        dense = torch.nn.functional.one_hot(ids, rows).double() if by_id else left
+        whole = whole + torch.einsum("ntr,ntc->nrc", dense, right)
+    torch.testing.assert_close(squared(parts), whole.square().sum((1, 2)))
+    torch.testing.assert_close(inner(parts[0], parts[-1]), inner(parts[-1], parts[0]))
+
+
+def test_an_ask_for_l2_alone_forms_no_matrix_of_gradients(monkeypatch):
+    """64 columns and 20 tokens: only vectors and the few narrow matrices may be formed."""
+    model, formed = MODELS["neox"](), []
+    plain = gradients.gradient_of
+    monkeypatch.setattr(
+        gradients, "gradient_of", lambda m, name, x, g: formed.append(p(m, name)) or plain(m, name, x, g)
+    )
+
+    def p(module, name):
+        return getattr(module, name).dim()
+
+    found = GradientNorms(("2",)).measure(model, built([(5, 0, 0), (9, 3, 0)]))
+    assert set(formed) == {1}
+    assert found.l1.lengths.tolist() == found.linf.lengths.tolist() == [0, 0] and found.l2.lengths.min() > 0
+    np.testing.assert_allclose(
+        found.l2.values, GradientNorms().measure(model, built([(5, 0, 0), (9, 3, 0)])).l2.values, rtol=1e-4, atol=1e-6
+    )
+    assert 2 in formed
+
+
+def test_orders_that_were_not_measured_are_refused():
+    data = GradientNorms(("2",)).measure(MODELS["neox"](), Samples([Sample("0", ""), *built([(9, 3, 0)])]))
+    assert data.of_parameters("2").lengths.min() == 0 and np.isfinite(data.at_embedding("1")[1])
+    for ask in (lambda: data.of_parameters("1"), data.by_tensor):
+        with pytest.raises(BadInput, match="order 1 were not measured"):
+            ask()
+    with pytest.raises(BadInput, match="orders are"):
+        GradientNorms(("1",))
+
+
 @pytest.mark.parametrize("name", ["neox", "tied llama"])
 def test_blocks_of_any_size_give_the_same(name, monkeypatch):
     model, samples = MODELS[name](), built([(n, 7 * n, 0) for n in range(3, 12)])
     encoded = [model.encode(s) for s in samples]
     whole = gradients.batched(model, encoded)
     monkeypatch.setitem(gradients.BLOCK, "cpu", 1)
-    monkeypatch.setattr(gradients, "LOGITS", 1)
+    monkeypatch.setitem(gradients.LOGITS, "cpu", 1)
     single = gradients.batched(model, encoded)
     torch.testing.assert_close(single.parameters, whole.parameters, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(single.inputs, whole.inputs)
+    alone = gradients.batched(model, encoded, gradients.Wanted(("2",)))
+    torch.testing.assert_close(alone.parameters[..., 1], whole.parameters[..., 1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_callers_model_keeps_its_flags_and_gradients():

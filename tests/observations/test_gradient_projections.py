@@ -60,7 +60,7 @@ def test_one_pass_is_what_a_backward_a_sample_gives(name, shapes):
     norms, projected = obvious(model, samples, 4, 3)
     np.testing.assert_allclose(data.by_layer(), norms, rtol=2e-5)
     np.testing.assert_allclose(data.projections_by_tensor(), projected, rtol=1e-3, atol=2e-5 * np.abs(projected).max())
-    slow = gradients.one_at_a_time(model, samples, TwoSided(4, 3))
+    slow = gradients.one_at_a_time(model, samples, gradients.Wanted(projection=TwoSided(4, 3)))
     np.testing.assert_allclose(slow.projections.flatten(1), projected, rtol=1e-3, atol=2e-5 * np.abs(projected).max())
 
 

@@ -58,7 +58,9 @@ class WeightNoise:
         def enter(_module: Any, _inputs: Any) -> None:
             for p in own:
                 exact.append(p.data)
-                p.data = p.data + self.sign * self.sigma * self.draw(names[id(p)], p.data)
+                p.data = (
+                    self.draw(names[id(p)], p.data).mul_(self.sign * self.sigma).add_(p.data)
+                )  # in the draw's memory
 
         def leave(_module: Any, _inputs: Any, _output: Any) -> None:
             for p, data in zip(own, exact, strict=False):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ._factored_norms import Factors
+
 
 class NotCovered(Exception):
     """Some parameter's gradient has to be found one sample at a time."""
@@ -58,6 +60,17 @@ def gradient_of(module: nn.Module, name: str, x: Tensor, g: Tensor) -> Tensor:
     return kind_of(module)[name](module, x.float() if x.is_floating_point() else x, g.float())
 
 
+def factors_of(module: nn.Module, name: str, x: Tensor, g: Tensor) -> Factors | None:
+    """The two factors whose products sum to each sample's gradient of one parameter; None for a parameter that is a vector."""
+    kind = kind_of(module)[name]
+    if kind is _embedding_weight:
+        return Factors(x.flatten(1), _moving(module, x, g).flatten(1, -2))
+    if kind not in (_linear_weight, _conv1d_weight):
+        return None
+    x, g = x.flatten(1, -2), g.flatten(1, -2)
+    return Factors(g, x) if kind is _linear_weight else Factors(x, g)
+
+
 def _linear_weight(module: nn.Module, x: Tensor, g: Tensor) -> Tensor:
     """sum_t g_t x_t^T.
 
@@ -81,10 +94,14 @@ def _bias(module: nn.Module, x: Tensor, g: Tensor) -> Tensor:
 
 def _embedding_weight(module: nn.Module, x: Tensor, g: Tensor) -> Tensor:
     """Row v: the sum of g_t over the positions with token v; the row of ``padding_idx`` is held still by the module."""
-    if module.padding_idx is not None:
-        g = g * (x != module.padding_idx)[..., None]
+    g = _moving(module, x, g)
     out = g.new_zeros(len(x), module.num_embeddings, module.embedding_dim)
     return out.scatter_add_(1, x.flatten(1)[..., None].expand(-1, -1, module.embedding_dim), g.flatten(1, -2))
+
+
+def _moving(module: nn.Module, x: Tensor, g: Tensor) -> Tensor:
+    """g without what arrives at ``padding_idx``."""
+    return g if module.padding_idx is None else g * (x != module.padding_idx)[..., None]
 
 
 def _layer_norm_weight(module: nn.Module, x: Tensor, g: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ gradient of l_i for a weight follows from row i of what went into the module (x)
     embedding  row v of dl_i/dE = sum over t with token v of g_it
     norm       dl_i/dw = sum_t g_it * (x_it normalised)
 
-It is formed for a few samples at a time, reduced to its three norms and dropped. A parameter used in several places
-(an embedding that is also the output matrix) is reduced once all its contributions are there, and their sum is what is
-measured. A parameter in a module of any other kind, or fed anything but a (batch, position, ...) tensor, makes
+It is formed for a few samples at a time, reduced to the norms asked for and dropped. Where only L2 is asked for, a matrix's
+gradient is never formed at all while positions are few (``_factored_norms``). A parameter used in several places (an
+embedding that is also the output matrix) is reduced once all its contributions are there, and their sum is what is measured. A parameter in a module of any other kind, or fed anything but a (batch, position, ...) tensor, makes
 ``NotCovered``: the caller then goes one sample at a time.
 """
 
@@ -27,17 +27,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._module_gradients import NotCovered, gradient_of, kinds_of
+from ._factored_norms import Factors, pays, squared
+from ._module_gradients import NotCovered, factors_of, gradient_of, kinds_of
+from .gradient_norms import ORDERS
 
-LOGITS = 1 << 24  # numbers in a block of logits held at once
-BLOCK = {"cpu": 1 << 18, "cuda": 1 << 24}  # the same for per-sample gradients; on a CPU a block fits its cache
+LOGITS = {"cpu": 1 << 18, "cuda": 1 << 24}  # numbers in a block of logits held at once; on a CPU a block fits its cache
+BLOCK = {"cpu": 1 << 18, "cuda": 1 << 24}  # the same for per-sample gradients
 
 
 @dataclass(frozen=True)
 class Norms:
     """L1, L2 and Linf (last axis) of each sample's gradient."""
 
-    parameters: Tensor  # (n, groups, 3), groups ordered like named_parameters
+    parameters: Tensor  # (n, groups, 3), groups ordered like named_parameters; NaN in orders that were not asked for
     inputs: Tensor  # (n, 3): of the output of the embedding module, all positions
     projections: Tensor  # (n, groups, k): what ``Projection`` makes of each gradient; k = 0 where none was asked for
 
@@ -50,10 +52,29 @@ class Projection(Protocol):
     def __call__(self, name: str, gradient: Tensor) -> Tensor: ...
 
 
-def batched(model: Any, encoded: Sequence[Any], projection: Projection | None = None) -> Norms:
+@dataclass(frozen=True)
+class Wanted:
+    """What is kept of a gradient: norms of some orders, and what ``projection`` makes of it."""
+
+    orders: Sequence[str] = ORDERS
+    projection: Projection | None = None
+
+    @property
+    def only_l2(self) -> bool:
+        return self.projection is None and tuple(self.orders) == ("2",)
+
+    def of(self, name: str, gradient: Tensor) -> Tensor:
+        """What is kept of a few samples' gradients of one parameter: (b, 3 + k), on the CPU."""
+        norms = three_norms(gradient, self.orders)
+        if self.projection is None:
+            return norms
+        return torch.cat([norms, self.projection(name, gradient.detach().float()).cpu()], dim=1)
+
+
+def batched(model: Any, encoded: Sequence[Any], wanted: Wanted = Wanted()) -> Norms:
     """All samples in one pass. Raises NotCovered when some parameter's gradient cannot be formed that way."""
     head = model.base.get_output_embeddings()
-    tape = _Tape(model, head, (len(encoded), max(len(e.ids) for e in encoded)), projection)
+    tape = _Tape(model, head, (len(encoded), max(len(e.ids) for e in encoded)), wanted)
     with torch.enable_grad(), requires_grad(model.module, False):
         with tape.recording():
             hidden = model.last_hidden(encoded)
@@ -62,7 +83,7 @@ def batched(model: Any, encoded: Sequence[Any], projection: Projection | None = 
     return tape.result()
 
 
-def one_at_a_time(model: Any, samples: Sequence[Any], projection: Projection | None = None) -> Norms:
+def one_at_a_time(model: Any, samples: Sequence[Any], wanted: Wanted = Wanted()) -> Norms:
     """The obvious way: a backward pass a sample. Exact for every architecture."""
     parameters = floating(model.module)
     rows, inputs = [], []
@@ -77,17 +98,9 @@ def one_at_a_time(model: Any, samples: Sequence[Any], projection: Projection | N
             hook.remove()
         own = zip(parameters.items(), found, strict=False)  # what is left of ``found`` are the embedding's outputs
         full = [(name, torch.zeros_like(p) if g is None else g) for (name, p), g in own]
-        rows.append(torch.cat([_reduced(name, g[None], projection) for name, g in full]))
+        rows.append(torch.cat([wanted.of(name, g[None]) for name, g in full]))
         inputs.append(three_norms(sum(found[len(parameters) :])[None])[0])
     return _norms(torch.stack(rows), torch.stack(inputs))
-
-
-def _reduced(name: str, gradient: Tensor, projection: Projection | None) -> Tensor:
-    """What is kept of a few samples' gradients of one parameter: (b, 3 + k), on the CPU."""
-    norms = three_norms(gradient)
-    if projection is None:
-        return norms
-    return torch.cat([norms, projection(name, gradient.detach().float()).cpu()], dim=1)
 
 
 def _norms(parameters: Tensor, inputs: Tensor) -> Norms:
@@ -104,14 +117,24 @@ def floating(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.is_floating_point()}
 
 
-def three_norms(gradient: Tensor) -> Tensor:
-    """L1, L2, Linf of each row, on the CPU: (b, ...) to (b, 3).
+def three_norms(gradient: Tensor, orders: Sequence[str] = ORDERS) -> Tensor:
+    """L1, L2, Linf of each row, on the CPU: (b, ...) to (b, 3); NaN for an order that is not among ``orders``.
 
     >>> three_norms(torch.tensor([[[3.0], [-4.0]]])).tolist()
     [[7.0, 5.0, 4.0]]
     """
-    size = gradient.detach().reshape(len(gradient), -1).float().abs()  # on a CPU ten times faster than vector_norm
+    rows = gradient.detach().reshape(len(gradient), -1).float()
+    if tuple(orders) == ("2",):
+        return _l2_alone(rows.square().sum(1).sqrt())
+    size = rows.abs()  # on a CPU ten times faster than vector_norm
     return torch.stack([size.sum(1), size.square().sum(1).sqrt(), size.amax(1)], dim=1).cpu()
+
+
+def _l2_alone(l2: Tensor) -> Tensor:
+    """(b,) as (b, 3)."""
+    rows = torch.full((len(l2), 3), float("nan"))
+    rows[:, 1] = l2.cpu()
+    return rows
 
 
 @contextmanager
@@ -138,14 +161,17 @@ class _Use:
     def gradient(self, name: str, rows: slice) -> Tensor:
         return gradient_of(self.module, name, self.x[rows], self.g[rows])
 
+    def factors(self, name: str) -> Factors | None:
+        return factors_of(self.module, name, self.x, self.g)
+
 
 class _Tape:
     """Collects uses during a pass and turns them into norms as soon as a parameter's last contribution is in."""
 
-    def __init__(self, model: Any, head: nn.Module, shape: tuple[int, int], projection: Projection | None) -> None:
+    def __init__(self, model: Any, head: nn.Module, shape: tuple[int, int], wanted: Wanted) -> None:
         self.parameters = floating(model.module)
         self.names = {p: name for name, p in self.parameters.items()}
-        self.projection = projection
+        self.wanted = wanted
         self.kinds = kinds_of(model.module)  # raises NotCovered
         if head not in self.kinds or type(head).forward is not nn.Linear.forward:
             raise NotCovered("the output matrix is no plain linear module")
@@ -154,7 +180,7 @@ class _Tape:
         self.shape = shape
         self.uses: Counter[nn.Parameter] = Counter()
         self.waiting: dict[nn.Parameter, list[tuple[str, _Use]]] = defaultdict(list)
-        width = 3 + (projection.k if projection else 0)
+        width = 3 + (wanted.projection.k if wanted.projection else 0)
         self.norms = {p: torch.zeros(shape[0], width) for p in self.parameters.values()}
         self.inputs = torch.full((shape[0], 3), float("nan"))
 
@@ -179,7 +205,8 @@ class _Tape:
         self.uses.update(p for p in module.parameters(recurse=False))
         x, version = x.detach(), x._version
         out = output if output.requires_grad else output.detach().requires_grad_()
-        out.register_hook(lambda g: self._arrived(module, x, g, version))
+        held = [x]  # given up as soon as the gradient is here: the graph outlives its use
+        out.register_hook(lambda g: self._arrived(module, held.pop(), g, version))
         return out if output.requires_grad else out.clone()  # nothing may write into the leaf itself
 
     def _arrived(self, module: nn.Module, x: Tensor, g: Tensor, version: int) -> None:
@@ -202,12 +229,18 @@ class _Tape:
 
     def settle(self, p: nn.Parameter, uses: list[tuple[str, _Use]], start: int = 0) -> None:
         """Norms of the summed contributions, a few samples at a time."""
-        size = max(1, BLOCK.get(p.device.type, BLOCK["cuda"]) // p.numel())
-        for at in range(0, len(uses[0][1].g), size):
-            rows = slice(at, at + size)
-            parts = [use.gradient(name, rows) for name, use in uses]
-            norms = _reduced(self.names[p], reduce(torch.add, parts), self.projection)
-            self.norms[p][start + at : start + at + len(norms)] = norms
+        n, block = len(uses[0][1].g), BLOCK.get(p.device.type, BLOCK["cuda"])
+        factors = [use.factors(name) for name, use in uses] if self.wanted.only_l2 else [None]
+        few = None not in factors and pays(factors, *p.shape)
+        size = max(1, block // (sum(f.positions for f in factors) ** 2 if few else p.numel()))
+        for at in range(0, n, size):
+            rows = slice(at, min(at + size, n))
+            if few:
+                norms = _l2_alone(squared([f.rows(rows) for f in factors]).sqrt())
+            else:
+                parts = [use.gradient(name, rows) for name, use in uses]
+                norms = self.wanted.of(self.names[p], reduce(torch.add, parts))
+            self.norms[p][start + at : start + rows.stop] = norms
 
     def finish(self, logit_gradients: Any) -> None:
         """What is still waiting: weights shared with the output matrix, and uses that reached the loss only in part."""
@@ -248,7 +281,7 @@ def _logit_gradients(model: Any, hidden: Tensor, encoded: Sequence[Any]) -> Iter
     """
     width = max(e.scored for e in encoded)
     vocabulary = model.base.get_output_embeddings().weight.shape[0]
-    size = max(1, LOGITS // (width * vocabulary))
+    size = max(1, LOGITS.get(hidden.device.type, LOGITS["cuda"]) // (width * vocabulary))
     for start in range(0, len(encoded), size):
         part = encoded[start : start + size]
         h = hidden.new_zeros(len(part), width, hidden.shape[2])

@@ -6,8 +6,9 @@ For sample i with scored tokens x_1..x_n and mean token loss l_i = -(1/n) sum_t 
     ||dl_i/dtheta||_p for all of them at once: the p-norm of the concatenation
     ||dl_i/dE(x)||_p  at the output of the embedding module, all positions
 
-One forward and one backward pass for a whole batch; exact (``_per_sample_gradients``). The caller's model keeps its
-flags and its gradients. Norms in float32; units are nats a token per unit of the weight or of the embedding.
+One forward and one backward pass for a whole batch; exact (``_per_sample_gradients``). L1 and Linf have to see every number
+of every sample's gradient, L2 alone does not and costs little more than the two passes. The caller's model keeps its flags
+and its gradients. Norms in float32; units are nats a token per unit of the weight or of the embedding.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Ragged, Samples
 
 ORDERS = ("1", "2", "inf")
+CPU_TOKENS = 2048  # of a batch in one pass, padding included: what lies between two layers should fit a CPU's cache
 
 
 @dataclass(frozen=True)
 class GradientData:
-    """One row a sample; the ragged columns have one entry a parameter tensor, ordered like ``named_parameters``."""
+    """One row a sample; the ragged columns have one entry a parameter tensor, ordered like ``named_parameters``.
+
+    Columns of an order that was not asked for are empty; norms at the embedding are always all there.
+    """
 
     l1: Ragged  # float32
     l2: Ragged  # float32
@@ -41,7 +46,8 @@ class GradientData:
         """Norms of order "1", "2" or "inf", one entry a parameter tensor of ``group``; empty where nothing was scored.
 
         ``group``: "all", or the name of a parameter tensor or its last dotted parts. The p-norm of a row is the p-norm
-        of the gradient of all these tensors concatenated. Raises BadInput when no tensor is called so.
+        of the gradient of all these tensors concatenated. Raises BadInput when no tensor is called so, or when norms of
+        this order were not measured.
 
         >>> rows = [Ragged.of([[3.0, 4.0]], np.float32)] * 3
         >>> data = GradientData(*rows, *[np.ones(1)] * 3, np.array([9]), np.array(["a.w\\nb.w"]), np.array([""]))
@@ -49,6 +55,10 @@ class GradientData:
         ([3.0, 4.0], [4.0])
         """
         norms = getattr(self, f"l{order}")
+        if not norms.lengths[self.groups != ""].all():
+            raise BadInput(
+                f"gradient norms of order {order} were not measured: ask for GradientNorms(orders=('{order}',))"
+            )
         names = [text.split("\n") for text in self.groups[self.groups != ""][:1]]
         if group == "all" or not names:
             return norms
@@ -56,8 +66,11 @@ class GradientData:
         return Ragged.of([row[kept] if len(row) else row for row in norms], np.float32)
 
     def by_tensor(self) -> np.ndarray:
-        """(n, groups, 3) float64: the three norms of every parameter tensor; NaN where nothing was scored."""
-        return np.stack([self._filled(norms) for norms in (self.l1, self.l2, self.linf)], axis=2)
+        """(n, groups, 3) float64: the three norms of every parameter tensor; NaN where nothing was scored.
+
+        Raises BadInput when not all three orders were measured.
+        """
+        return np.stack([self._filled(norms) for norms in map(self.of_parameters, ORDERS)], axis=2)
 
     def by_layer(self) -> np.ndarray:
         """(n, layers, 3) float64: the norms of the gradient of each layer's parameters concatenated; see ``layers_of``.
@@ -109,18 +122,28 @@ def layers_of(names: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class GradientNorms:
-    """L1, L2 and Linf norm of each sample's gradient, by parameter tensor and at the input embeddings."""
+    """Norms of each sample's gradient, by parameter tensor and at the input embeddings.
+
+    ``orders``: all three, or ("2",), which is several times cheaper because no sample's gradient is formed. Raises
+    BadInput for any other choice: L1 and Linf come from the same work.
+    """
+
+    orders: tuple[str, ...] = ORDERS
 
     version: ClassVar[int] = 1
     Data: ClassVar[type] = GradientData
     passes: ClassVar[tuple[int, int]] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if self.orders not in (ORDERS, ("2",)):
+            raise BadInput(f"gradient norms: orders are {ORDERS} or ('2',), got {self.orders}")
 
     def measure(self, model: Any, batch: Samples) -> GradientData:
         """One forward and one backward pass over a batch; one a sample where the architecture demands it.
 
         Raises NotYetSupported for a model with noise in force: the noise is gone by the time gradients flow back.
         """
-        return measured(model, batch)[0]
+        return measured(model, batch, orders=self.orders)[0]
 
     def blank(self, reason: str, n: int) -> GradientData:
         """Rows that could not be measured."""
@@ -131,10 +154,12 @@ class GradientNorms:
         )
 
 
-def measured(model: Any, batch: Samples, projection: Any = None) -> tuple[GradientData, np.ndarray]:
+def measured(
+    model: Any, batch: Samples, projection: Any = None, orders: tuple[str, ...] = ORDERS
+) -> tuple[GradientData, np.ndarray]:
     """The norms, and (n, groups, k) what ``projection`` made of the same gradients (NaN where nothing was scored)."""
     from ._module_gradients import NotCovered
-    from ._per_sample_gradients import batched, floating, one_at_a_time
+    from ._per_sample_gradients import Wanted, batched, floating, one_at_a_time
 
     if getattr(model, "_noise", ""):
         raise NotYetSupported("gradient norms of a model under weight noise")
@@ -143,29 +168,55 @@ def measured(model: Any, batch: Samples, projection: Any = None) -> tuple[Gradie
     names = list(floating(model.module))
     projected = np.full((len(encoded), len(names), projection.k if projection else 0), np.nan, dtype=np.float32)
     if not kept:
-        return _collect(encoded, kept, np.zeros((0, len(names), 3)), np.zeros((0, 3)), names), projected
+        return _collect(encoded, kept, np.zeros((0, len(names), 3)), np.zeros((0, 3)), names, orders), projected
+    wanted, parts = Wanted(orders, projection), _parts(encoded, kept, model.device.type)
     try:
-        norms = batched(model, [encoded[i] for i in kept], projection)
+        found = [batched(model, [encoded[i] for i in part], wanted) for part in parts]
     except NotCovered:
-        norms = one_at_a_time(model, batch.take(kept), projection)
-    projected[kept] = norms.projections.numpy()
-    return _collect(encoded, kept, norms.parameters.numpy(), norms.inputs.numpy(), names), projected
+        found = [one_at_a_time(model, batch.take(part), wanted) for part in parts]
+    kept = [i for part in parts for i in part]
+    parameters, inputs, projections = (
+        np.concatenate([getattr(norms, name).numpy() for norms in found])
+        for name in ("parameters", "inputs", "projections")
+    )
+    projected[kept] = projections
+    return _collect(encoded, kept, parameters, inputs, names, orders), projected
+
+
+def _parts(encoded: list[Any], kept: list[int], device: str) -> list[list[int]]:
+    """The batch, on a CPU cut into parts of similar length."""
+    if device != "cpu":
+        return [kept]
+    parts: list[list[int]] = [[]]
+    for i in sorted(kept, key=lambda i: -len(encoded[i].ids)):
+        if parts[-1] and (len(parts[-1]) + 1) * len(encoded[parts[-1][0]].ids) > CPU_TOKENS:
+            parts.append([])
+        parts[-1].append(i)
+    return parts
 
 
 def _collect(
-    encoded: list[Any], kept: list[int], parameters: np.ndarray, inputs: np.ndarray, names: list[str]
+    encoded: list[Any],
+    kept: list[int],
+    parameters: np.ndarray,
+    inputs: np.ndarray,
+    names: list[str],
+    orders: tuple[str, ...],
 ) -> GradientData:
     """Rows in the batch's order; what has no scored token or no finite gradient is empty and says why."""
-    n = len(encoded)
+    n, measured_ones = len(encoded), [ORDERS.index(order) for order in orders]
     rows, at_input = [np.zeros((0, 3))] * n, np.full((n, 3), np.nan, dtype=np.float32)
     reasons = np.array(["no token to score"] * n, dtype=object)
     for i, row, norm in zip(kept, parameters, inputs, strict=True):
-        good = bool(np.isfinite(row).all() and np.isfinite(norm).all())
+        good = bool(np.isfinite(row[:, measured_ones]).all() and np.isfinite(norm).all())
         reasons[i] = "" if good else "the model's gradient is not finite"
         if good:
             rows[i], at_input[i] = row, norm
     return GradientData(
-        *(Ragged.of([row[:, k] for row in rows], np.float32) for k in range(3)),
+        *(
+            Ragged.of([row[:, k] if order in orders else row[:0, k] for row in rows], np.float32)
+            for k, order in enumerate(ORDERS)
+        ),
         *(at_input[:, k] for k in range(3)),
         tokens=np.array([e.scored for e in encoded], dtype=np.int64),
         groups=np.array(["\n".join(names) if not reason else "" for reason in reasons], dtype=object),

@@ -39,7 +39,8 @@ class GradientNorm:
 
     The paper keeps all norms as features and names no single one; the default is L1 over all parameters because it
     separated best of four choices on a planted testbed (AUC .79 at 4 copies against .71 for L2, plain loss .96).
-    Half-learned texts have large gradients, so expect it below plain loss where copies are few.
+    Half-learned texts have large gradients, so expect it below plain loss where copies are few. L2 costs a fraction of the
+    other two, which need every number of every text's gradient (``benchmarks/bench_gradient_norms.py``).
 
     Source: Wang, Wang, Li and Neel, "Pandora's White-Box: precise training data detection and extraction in large
     language models", 2024. Deviations of public code: two ports average the norms of the tensors instead of taking the
@@ -58,7 +59,8 @@ class GradientNorm:
             raise BadInput(f"gradient_norm: order is one of {', '.join(ORDERS)}; got {self.order}")
 
     def needs(self) -> Mapping[str, Ask]:
-        return {"gradients": Ask(GradientNorms())}
+        cheap = self.order == "2" or self.group == "embedding"  # norms at the embedding come with any ask
+        return {"gradients": Ask(GradientNorms(("2",)) if cheap else GradientNorms())}
 
     def score(self, gradients: GradientData) -> np.ndarray:
         """Raises BadInput when no parameter is called ``group``."""
