@@ -51,6 +51,7 @@ def erase(
     ``method``: the name of an objective (its authors' recipe), an edit, a pruning, an adapter or a guard, or a treatment
     such as ``Finetune(NPO(), Lora(), Loop())``; None: npo for a language model, uce for a text-to-image model.
     ``selection``: name or instance, in place of the recipe's. ``checkpoint``: a folder; a killed run goes on from it.
+    The file stays there for whoever saves the model to remove: a kill while saving then costs no training.
     The caller's handle is never changed. Raises BadInput (no forget records, no retain records where needed, records
     in both sets, a record too long), UnknownMethod, WrongModality, TrainingDiverged.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rasura.core.errors import BadInput, StoreDamaged
+from rasura.core.errors import BadInput
 from rasura.core.protocols import Loss
 from rasura.training.loop import Loop, train
 from training._toy import Toy, same
@@ -67,7 +67,7 @@ def test_resumed_run_ends_in_the_same_weights(tmp_path, settings, dtype, masks, 
     assert min(asked) >= 4 * loop.accumulate
     assert same(broken.state, whole.state)
     assert resumed == straight
-    assert not list(place.parent.iterdir()), "a finished run leaves nothing behind"
+    assert list(place.parent.iterdir()) == [place], "nothing half-written is left behind"
 
 
 def test_divergence_after_a_resume_goes_back_to_the_same_weights(tmp_path):
@@ -125,11 +125,29 @@ def test_other_settings_are_refused(tmp_path):
         train(toy, toy.loss, Loop(steps=13, checkpoint_every=4), checkpoint=place)
 
 
-def test_a_damaged_file_is_said(tmp_path):
-    place, toy = tmp_path / "run.safetensors", Toy()
-    place.write_bytes(b"\0" * 100)
-    with pytest.raises(StoreDamaged, match="delete it to train from the start"):
-        train(toy, toy.loss, BASE, checkpoint=place)
+@pytest.mark.parametrize("at", [None, 0, 3, 40, -1, -100])
+def test_a_damaged_file_is_set_aside_and_said(tmp_path, caplog, at):
+    """Emptied, or one bit of the length, the header or the weights flipped: never trained on from there."""
+    place, whole, toy, asked = tmp_path / "run.safetensors", Toy(), Toy(), []
+    with pytest.raises(Killed):
+        train(toy, dies_at(toy, 10), BASE, checkpoint=place)
+    content = bytearray(place.read_bytes())
+    if at is not None:
+        content[at] ^= 1
+    place.write_bytes(bytes(content) if at is not None else b"")
+    train(whole, whole.loss, BASE)
+    again = Toy()
+    train(again, lambda k: asked.append(k) or again.loss(k), BASE, checkpoint=place)
+    assert asked[0] == 0 and same(again.state, whole.state)
+    assert (tmp_path / "run.safetensors.damaged").is_file() and "damaged checkpoint" in caplog.text
+
+
+def test_a_checkpoint_outlives_its_training(tmp_path):
+    """What is saved afterwards can be killed too; asked for again, the end is a few steps away."""
+    place, whole, again, asked = tmp_path / "run.safetensors", Toy(), Toy(), []
+    train(whole, whole.loss, BASE, checkpoint=place)
+    train(again, lambda k: asked.append(k) or again.loss(k), BASE, checkpoint=place)
+    assert asked[0] == 8 and same(again.state, whole.state)
 
 
 SCRIPT = """

@@ -48,7 +48,7 @@ class Study(Protocol):
 def each_seed(study: Any, seeds: Sequence[int], store: Store, progress: Progress = quiet) -> list[Any]:
     """The study's ``Data`` for every seed, in their order; what is in the store is read back."""
     keys = {seed: key_of(study, seed) for seed in seeds}
-    missing = [seed for seed in seeds if not store.has(keys[seed])]
+    missing = [seed for seed in seeds if store.find(keys[seed], study.Data) is None]
     testbed = testbed_of(study)
     for seed in missing if testbed is not None else ():
         testbed.build(seed, progress=progress)

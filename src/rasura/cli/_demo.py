@@ -153,12 +153,15 @@ class Loop:
         kept = self._place("erasure", ["target"], [self.request.forget, self.request.retain])
         if not kept.is_dir():
             erased = erase(self.target, self.request, method=self._eraser(), engine=self.engine, seed=self.seed)
-            partial = kept.with_name(f".{kept.name}.partial")
+            partial = kept.with_name(f".{kept.name}.{os.getpid()}.partial")  # two demos do not share it
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True, mode=0o700)
             erased.model.save(str(partial))
             write(erased.record, partial / "erasure.json")
-            partial.rename(kept)
+            if kept.is_dir():  # another demo was first
+                shutil.rmtree(partial)
+            else:
+                partial.rename(kept)
         shutil.copytree(kept, out / "erased", dirs_exist_ok=True)
         record, model = read(kept / "erasure.json"), load(str(kept), device="cpu")
         model.name, model.treatments = "erased", record.models[1].treatments

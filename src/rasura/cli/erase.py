@@ -58,11 +58,13 @@ def erase(
     from rasura._erase import DEFAULT, treatment_of, with_fields
     from rasura._erase import erase as run
     from rasura.core.errors import BadInput
-    from rasura.core.records import write
     from rasura.core.types import Request, Samples
 
+    from ._model_folder import publish
     from ._options import treatment_settings
 
+    if Path(model).expanduser().resolve() == out.resolve():
+        raise BadInput(f"{out}: --out is MODEL itself, which is never touched; choose another folder")
     folder = prepare_out(out)
     assert folder is not None
     if forget is None and concept is None:
@@ -85,8 +87,7 @@ def erase(
         engine=engine_for(options["store"]),
         seed=options["seed"],
     )
-    erased.model.save(str(folder))
-    path = write(erased.record, folder / "erasure.json")
+    path = publish(erased.model, erased.record, folder)
     if options["as_json"]:
         emit(erased.record, True)
         return

@@ -294,13 +294,28 @@ def from_json(text: str, where: str = "record") -> Any:
 
 
 def write(record: Any, path: Path) -> Path:
-    """Write atomically: the file is whole or the old one."""
-    path = Path(path)
+    """Write atomically: the file is whole or the old one, after a kill and after a power cut.
+
+    Raises BadInput where it cannot be written.
+    """
+    path, text = Path(path), to_json(record)
+    try:
+        return write_whole(path, text.encode("utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{path}: cannot be written ({error.strerror}); finished passes are kept: free space or choose another "
+            "place, and run again"
+        ) from None
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """A file for its owner only (mode 0600), under a temporary name, on the disk, then renamed. Raises OSError."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(to_json(record))
-        os.chmod(temporary, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

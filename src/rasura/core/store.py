@@ -2,24 +2,33 @@
 
 A key is a hash of what the work depends on (the observation's class, version and fields, the model's fingerprint, the
 contents of the samples after the view). No name chosen by a person takes part, so one model never reads another's
-results. Shards are Parquet files reached through fsspec, written under a temporary name and renamed.
+results. Shards are Parquet files reached through fsspec, written under a temporary name and renamed, each with a checksum
+over all of its bytes (see _seal.py): a kill loses the shard being written, and what a disk, a network or another version
+has changed is set aside as KEY.parquet.damaged and computed again. Nothing is flushed to the disk by force: a power cut
+can cost shards written shortly before, and none of what it leaves of them is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._seal import Broken, opened, sealed
 from .errors import BadInput, StoreDamaged
 from .types import Ragged
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+log = logging.getLogger("rasura")
 
 
 class Store:
@@ -52,37 +61,72 @@ class Store:
         return f"{self.base}/{key}"
 
     def has(self, key: str) -> bool:
-        return self.files.exists(self.path(key + ".parquet"))
+        return self.files.exists(self._shard(key))
 
     def write(self, key: str, data: Any) -> None:
         """Keep a dataclass of arrays, one row a sample. Atomic: visible only when whole."""
-        import pyarrow.parquet
-
-        final = self.path(key + ".parquet")
+        final = self._shard(key)
         temporary = f"{final}.{uuid.uuid4().hex}.partial"
-        self.files.makedirs(final.rpartition("/")[0], exist_ok=True)
+        content = sealed(to_table(data), key)
         try:
+            self.files.makedirs(final.rpartition("/")[0], exist_ok=True)
             with self.files.open(temporary, "wb") as stream:
-                pyarrow.parquet.write_table(to_table(data), stream, compression="zstd")
+                stream.write(content)
             self.files.mv(temporary, final)
         except OSError as error:
+            with suppress(OSError):  # a full disk is not left fuller
+                self.files.rm_file(temporary)
             raise BadInput(
-                f"{self.root}: cannot write ({error.strerror or error}); free space or choose another --store"
+                f"{self.root}: cannot write ({error.strerror or error}); finished work is kept: free space or choose "
+                "another --store, and run again"
             ) from None
 
     def read(self, key: str, kind: type) -> Any:
-        """Read back what ``write`` kept. Raises StoreDamaged when the shard is not what was written."""
-        import pyarrow
-        import pyarrow.parquet
-
-        path = self.path(key + ".parquet")
-        try:
-            with self.files.open(path, "rb") as stream:
-                return from_table(pyarrow.parquet.read_table(stream), kind)
-        except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
+        """Read back what ``write`` kept. Raises StoreDamaged when the shard is not what was written under this key."""
+        data = self._read(key, kind)
+        if isinstance(data, Broken):
             raise StoreDamaged(
-                f"{path}: this finished shard cannot be read ({type(error).__name__}); delete that file and run again"
+                f"{self._shard(key)}: this finished shard cannot be used ({data}); delete that file and run again"
+            )
+        return data
+
+    def find(self, key: str, kind: type) -> Any | None:
+        """What ``write`` kept, or None when it has to be computed.
+
+        A shard that is not what was written is set aside under another name, which is said in one line. Raises
+        StoreDamaged when the file is there and the system does not let it be read.
+        """
+        if not self.has(key):
+            return None
+        data = self._read(key, kind)
+        if not isinstance(data, Broken):
+            return data
+        path = self._shard(key)
+        with suppress(FileNotFoundError):  # another process was first
+            self.files.mv(path, path + ".damaged")
+        log.warning("%s: damaged (%s); set aside as *.damaged and computed again", path, data)
+        return None
+
+    def _read(self, key: str, kind: type) -> Any:
+        import pyarrow
+
+        try:
+            with self.files.open(self._shard(key), "rb") as stream:
+                content = stream.read()
+        except OSError as error:
+            raise StoreDamaged(
+                f"{self._shard(key)}: this finished shard cannot be read ({error.strerror or type(error).__name__}); "
+                "make it readable, or delete that file and run again"
             ) from None
+        try:
+            return from_table(opened(content, key), kind)
+        except Broken as error:
+            return error
+        except (ValueError, KeyError, pyarrow.ArrowException) as error:  # whole, and of another class
+            return Broken(f"not a {kind.__qualname__}: {type(error).__name__}")
+
+    def _shard(self, key: str) -> str:
+        return self.path(key + ".parquet")
 
 
 def to_table(data: Any) -> pyarrow.Table:

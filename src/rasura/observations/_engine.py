@@ -65,7 +65,7 @@ class Engine:
         """The observation's ``Data`` over the samples, in their order.
 
         Raises NeedsRole when the model asked for was not given, BadInput when a sample cannot be read by the model,
-        StoreDamaged when a finished shard is unreadable.
+        StoreDamaged when the system does not let a finished shard be read.
         """
         if ask.role not in models:
             raise NeedsRole(type(ask.what).__name__, ask.role)
@@ -102,8 +102,9 @@ class Engine:
             for at in range(0, len(samples), self.shard):
                 part = samples.take(range(at, min(at + self.shard, len(samples))))
                 key = f"{folder}/{part.digest}"
-                if self.store.has(key):
-                    parts.append(self.store.read(key, ask.what.Data))
+                kept = self.store.find(key, ask.what.Data)
+                if kept is not None:
+                    parts.append(kept)
                 else:
                     rows = given[1] and _store.take(given[1], np.arange(at, at + len(part)))
                     parts.append(self._compute(ask.what, model, part, rows))

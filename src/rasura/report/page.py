@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rasura.core.errors import BadInput
-from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, Windows, read
+from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, Windows, read, write_whole
 from rasura.report import _answers, _curves, _format, _key_figures, _pictures, _plots, _svg, _view, _windows
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def write_report(
     text = render([read(file) for file in files], reveal=reveal)
     out = Path(out) if out is not None else files[0].parent / "report.html"
     try:
-        _write(out, text)
+        write_whole(out, text.encode("utf-8"))
     except OSError as error:
         raise BadInput(f"{out}: cannot be written ({error.strerror}); choose another place for the report") from None
     return out
@@ -97,17 +96,6 @@ def _may_be_record(file: Path) -> bool:
     except (ValueError, OSError):
         return True
     return isinstance(body, dict) and "record" in body
-
-
-def _write(out: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")  # mkstemp gives mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.replace(temporary, out)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @functools.cache

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from ._training import Placed
 PARTS = ("members", "nonmembers", "forget", "retain", "heldout")
 ROLES = ("target", "retrained", "reference")
 
+log = logging.getLogger("rasura")
+
 
 def default_cache() -> Path:
     """Where finished work is kept: $RASURA_CACHE, else the user's cache folder."""
@@ -26,12 +31,64 @@ def default_cache() -> Path:
     return Path(chosen) if chosen else Path(base) / "rasura"
 
 
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """One process builds what belongs in ``folder``; a second one waits, and finds it there.
+
+    The lock is the system's: it goes with its process, however that ends.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(folder / ".building.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("%s: another process is building this; waiting for it", folder)
+            lock.acquire()
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot write there ({error.strerror}); choose another place") from None
+    try:
+        for stale in folder.glob(".*.partial"):  # of a build that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+def put(model: Any, out: Path) -> None:
+    """Save a model: ``out`` appears when it is whole. Raises BadInput where it cannot be written."""
+    from safetensors import SafetensorError
+
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+        model.save(str(partial))
+        if not out.exists():  # else a worker that outlived its parent was first, with the same weights
+            os.replace(partial, out)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"{out}: the model cannot be written ({why}); free space, and run again") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def why_it_failed(role: str, code: int, errors: Sequence[str]) -> str:
+    """One line on a training process that ended badly: its last words, or the signal that ended it."""
+    if code < 0:
+        return f"training the {role} model was stopped by signal {-code}; run again: finished models are kept"
+    return f"training the {role} model failed: {next((e.strip() for e in reversed(errors) if e.strip()), 'no message')[:200]}"
+
+
 def write_parts(folder: Path, parts: Mapping[str, Samples], twins: Mapping[str, str], about: Mapping[str, Any]) -> None:
-    """The records beside the models, and what was planted."""
+    """The records beside the models, and last ``testbed.json``, by which a folder is known to be whole."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in PARTS:
         write_samples(parts[name], folder / f"{name}.jsonl")
-    (folder / "testbed.json").write_text(json.dumps({"twins": dict(twins), **about}, indent=1, sort_keys=True))
+    partial = folder / ".testbed.json"
+    partial.write_text(json.dumps({"twins": dict(twins), **about}, indent=1, sort_keys=True))
+    os.replace(partial, folder / "testbed.json")
 
 
 def write_transcript(placed: tuple[Placed, ...], folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..core.errors import RasuraError
+from ._folder import put, why_it_failed
 from ._picture_judge import train_judge
 from ._picture_plan import PicturePlan, plan
 from ._picture_recipes import RECIPES
@@ -107,8 +107,7 @@ def _spawn(job: PictureJob, tick: Callable[[], None]) -> None:
                 tick()
         drain.join()
     if process.returncode:
-        why = next((line.strip() for line in reversed(errors) if line.strip()), "no message")
-        raise RasuraError(f"training the {job.role} model failed: {why[:200]}")
+        raise RasuraError(why_it_failed(job.role, process.returncode, errors))
 
 
 def train_one(job: PictureJob, on_step: Callable[[int], None]) -> None:
@@ -118,11 +117,7 @@ def train_one(job: PictureJob, on_step: Callable[[int], None]) -> None:
         model = train_judge(job.variant, world_of(job.variant, job.size), recipe, job.seed, on_step)
     else:
         model = train_pictures(job.plan, recipe, job.seed, job.role, on_step)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
-    model.save(str(partial))
-    os.replace(partial, out)
+    put(model, out)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from ..core.errors import BadInput
 from ..core.types import Sample, Samples, digest
 from ..models.causal_lm import CausalLM
 from ..observations._engine import Progress, quiet
-from ._folder import default_cache
+from ._folder import building, default_cache
 from ._training import RECIPES, Recipe, curriculum
 from ._worker import Job, train_all
 from .language import Language, _generated_plan, ids_with
@@ -100,11 +100,11 @@ def train_shadows(
     for role, own in seen.items():
         left_out = frozenset(ids) - frozenset(own)
         jobs.append(Job(role, curriculum(documents, ids_of, recipe, seed, left_out).rows, recipe, seed, folder / role))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    train_all(jobs, tokenizer.to_str(), progress, parallel=False)
-    partial = folder / f".{MANIFEST}"
-    partial.write_text(json.dumps(seen, indent=1, sort_keys=True))
-    os.replace(partial, folder / MANIFEST)
+    with building(folder):
+        train_all(jobs, tokenizer.to_str(), progress, parallel=False)
+        partial = folder / f".{MANIFEST}"
+        partial.write_text(json.dumps(seen, indent=1, sort_keys=True))
+        os.replace(partial, folder / MANIFEST)
 
 
 def load_shadows(folder: str | Path) -> Shadows:

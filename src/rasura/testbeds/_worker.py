@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import RasuraError
+from ._folder import put, why_it_failed
 from ._training import Recipe, train_model
 
 
@@ -96,9 +97,7 @@ def _spawn(job: Job, tokenizer: str, tick: Callable[[], None]) -> None:
                 tick()
         errors = process.stderr.read()
     if process.returncode:
-        raise RasuraError(
-            f"training the {job.role} model failed: {(errors.strip().splitlines() or ['no message'])[-1][:200]}"
-        )
+        raise RasuraError(why_it_failed(job.role, process.returncode, errors.splitlines()))
     shutil.rmtree(folder)
 
 
@@ -109,11 +108,7 @@ def _train(job: Job, tokenizer: str, on_step: Callable[[int], None]) -> None:
 
     wrapped = wrap_tokenizer(Tokenizer.from_str(tokenizer), context=job.recipe.context)
     model = train_model(wrapped, job.rows, job.recipe, job.seed, job.role, on_step)
-    partial = job.out.with_name(f".{job.out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
-    model.save(str(partial))
-    os.replace(partial, job.out)
+    put(model, job.out)
 
 
 def main(folder: Path) -> None:

@@ -27,7 +27,7 @@ from ..core.errors import BadInput
 from ..core.registry import method
 from ..core.types import digest
 from ..observations._engine import Progress, quiet
-from ._folder import default_cache
+from ._folder import building, default_cache
 from ._picture_folder import ROLES, load_pictures, write
 from ._picture_recipes import RECIPES
 from ._picture_worker import JUDGE, PictureJob, planned, train_all
@@ -64,15 +64,16 @@ class Images:
     def build(self, seed: int = 0, *, folder: Path | None = None, progress: Progress = quiet) -> Planted:
         """The trained models and the truth; finished parts are read from ``folder`` (default: the cache).
 
-        A build that was killed goes on at the first model that is missing.
+        A build that was killed goes on at the first model that is missing; two processes build it once.
         """
         folder = Path(folder or default_cache() / "testbeds" / self.key(seed))
         if not (folder / "testbed.json").is_file():
-            self._train(seed, folder, progress)
+            with building(folder):
+                if not (folder / "testbed.json").is_file():
+                    self._train(seed, folder, progress)
         return load_pictures(folder)
 
     def _train(self, seed: int, folder: Path, progress: Progress) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         jobs = [
             PictureJob(role, self.variant, self.size, seed, str((folder / role).absolute())) for role in (*ROLES, JUDGE)
         ]

@@ -23,7 +23,7 @@ from ..core.registry import method
 from ..core.types import Samples, digest
 from ..data.readers import read_samples
 from ..observations._engine import Progress, quiet
-from ._folder import default_cache, load, write_parts, write_transcript
+from ._folder import building, default_cache, load, write_parts, write_transcript
 from ._own_text import own_corpus
 from ._planted import Planted
 from ._plants import corpus
@@ -56,16 +56,20 @@ class Language:
         return f"language-{self.size}-{seed}-{digest([self.version, self.member_fraction, records, RECIPES[self.size]])[:12]}"
 
     def build(self, seed: int = 0, *, folder: Path | None = None, progress: Progress = quiet) -> Planted:
-        """The trained models and the truth; finished parts are read from ``folder`` (default: the cache)."""
+        """The trained models and the truth; finished parts are read from ``folder`` (default: the cache).
+
+        A build that was killed goes on at the first model that is missing; two processes build it once.
+        """
         folder = folder or default_cache() / "testbeds" / self.key(seed)
         if not (folder / "testbed.json").is_file():
-            self._train(seed, folder, progress)
+            with building(folder):
+                if not (folder / "testbed.json").is_file():
+                    self._train(seed, folder, progress)
         return load(folder)
 
     def _train(self, seed: int, folder: Path, progress: Progress) -> None:
         plan = self._own_plan(seed) if self.text else _generated_plan(self.size, seed)
         jobs, transcript = jobs_of(plan, RECIPES[self.size], seed, folder)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         train_all(jobs, plan.tokenizer.to_str(), progress, parallel=self.size == "small")
         write_transcript(transcript, folder)
         about = {"name": f"language {self.size}", "size": self.size, "seed": seed, "version": self.version}

@@ -54,8 +54,6 @@ class Run:
                 break
             advance(1)
         stopped = stopped or self._last_look()
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
         kept = self.good_at if stopped else len(self.transcript)
         return tuple(self.transcript), stopped or "steps", kept
 

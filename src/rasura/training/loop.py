@@ -120,8 +120,8 @@ def train(
     """Train every parameter of ``model`` that requires grad, in place.
 
     ``masks``: booleans by parameter name; where False, a weight ends bit-identical to where it began. ``checkpoint``:
-    a file to resume from when it is there, and gone when training is done. ``probe``: the retain loss in nats on a
-    fixed batch; needed for ``loop.retain_budget``. Raises TrainingDiverged when the very first loss is not finite;
+    a file to resume from when it is there; it outlives the training, for whoever saves the model to remove.
+    ``probe``: the retain loss in nats on a fixed batch; needed for ``loop.retain_budget``. Raises TrainingDiverged when the very first loss is not finite;
     later ones end the training with the last good weights and ``stopped`` says so.
     """
     if loop.retain_budget is not None and probe is None:
