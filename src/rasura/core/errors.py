@@ -9,6 +9,7 @@
     +-- NotYetSupported    could be built, is not
     +-- NeverSupported     will not be built, with the reason
     +-- StoreDamaged       a finished shard cannot be read; says which and how to rebuild it
+    +-- BadSignature       signed records are not, or not all, what was signed, or another key signed them
     +-- UnsafeModel        pickle weights or remote code that were not allowed
     +-- MissingDependency  an optional package; gives the pip line
     +-- TrainingDiverged   a loss became NaN or infinite; the last good weights are kept
@@ -66,6 +67,10 @@ class NeverSupported(RasuraError, NotImplementedError):
 
 class StoreDamaged(RasuraError, OSError):
     """A finished shard cannot be read back."""
+
+
+class BadSignature(RasuraError, ValueError):
+    """Signed records, or their signature, are not what the holder of the key signed."""
 
 
 class UnsafeModel(RasuraError, ValueError):
