@@ -189,9 +189,5 @@ def take(data: Any, indices: np.ndarray) -> Any:
     rows = {}
     for f in dataclasses.fields(data):
         value = getattr(data, f.name)
-        rows[f.name] = (
-            Ragged.of([value[int(i)] for i in indices], value.values.dtype)
-            if isinstance(value, Ragged)
-            else value[indices]
-        )
+        rows[f.name] = value.take(indices) if isinstance(value, Ragged) else value[indices]
     return type(data)(**rows)

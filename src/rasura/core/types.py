@@ -199,6 +199,18 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    def take(self, indices: np.ndarray) -> Ragged:
+        """The rows at ``indices`` (integers from 0, or one bool a row), in that order.
+
+        >>> Ragged.of([[1.0, 2.0], [], [3.0]]).take(np.array([2, 0])).values.tolist()
+        [3.0, 1.0, 2.0]
+        """
+        indices = np.arange(len(self))[np.asarray(indices)]
+        lengths = self.lengths[indices]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        shift = np.repeat(self.offsets[indices] - offsets[:-1], lengths)  # where a row lies, less where it comes to lie
+        return Ragged(self.values[np.arange(offsets[-1]) + shift], offsets)
+
     def reduce(self, function: Callable[[np.ndarray], float]) -> np.ndarray:
         """One float64 a row; an empty row is NaN."""
         return np.array(

@@ -20,30 +20,15 @@ import numpy as np
 from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Sample, Samples, Site
 from . import sites as _sites
+from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, arrays, even_parts, tokens_of
 from ._fingerprint import fingerprint, short_hash, vocabulary_hash
 from ._loading import load_parts, quiet_library
 
 if TYPE_CHECKING:
     import torch
 
-HEAD_CHUNK = {
-    "cpu": 1 << 18,
-    "cuda": 1 << 26,
-}  # entries of a block of logits held at once: on a CPU, what a cache holds
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One sample as token ids. Token t is scored for t >= first, predicted from the tokens before it."""
-
-    ids: np.ndarray  # (T,) int64, as the tokenizer returns them
-    first: int  # >= 1: the first token of a text has nothing before it
-    cut: int  # index of the first token of the secret (Sample.secret, else what follows Sample.start), T when there is none
-    scored_text: str  # the characters the scored tokens stand for
-
-    @property
-    def scored(self) -> int:
-        return max(0, len(self.ids) - self.first)
+HEAD_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # entries of a block of logits: on a CPU, what a cache holds
+HEAD_ROWS = 128  # but at least these: with fewer the output matrix is read from memory more often than it is used
 
 
 @dataclass(frozen=True)
@@ -210,13 +195,24 @@ class CausalLM:
         """Token ids of one sample. Raises BadInput when it does not fit the context (see ``fit``)."""
         key = (sample.text, sample.start, sample.secret)
         if key not in self._encoded:
-            if len(self._encoded) > 8192:
+            if len(self._encoded) > ENCODED_KEPT:
                 self._encoded.clear()
             self._encoded[key] = self._encode(sample)
         return self._encoded[key]
 
-    def _encode(self, sample: Sample) -> Encoded:
-        ids, ends = self._tokens(sample.text)
+    def encode_all(self, samples: Samples) -> list[Encoded]:
+        """``encode`` of every sample; the texts not cut into tokens yet are cut in one call, several times faster."""
+        own = type(self).encode is CausalLM.encode
+        wanted = {(s.text, s.start, s.secret): s for s in samples} if own else {}
+        new = [sample for key, sample in wanted.items() if key not in self._encoded]
+        if len(self._encoded) > ENCODED_KEPT:
+            self._encoded.clear()
+        for sample, tokens in zip(new, tokens_of(self.tokenizer, [s.text for s in new]), strict=False):
+            self._encoded[(sample.text, sample.start, sample.secret)] = self._encode(sample, tokens)
+        return [self.encode(sample) for sample in samples]
+
+    def _encode(self, sample: Sample, tokens: tuple[np.ndarray, np.ndarray] | None = None) -> Encoded:
+        ids, ends = tokens or self._tokens(sample.text)
         if len(ids) > self.context:
             raise BadInput(
                 f"record {sample.id}: {len(ids)} tokens, the model reads {self.context}; pass --truncate to score the first {self.context}"
@@ -235,8 +231,7 @@ class CausalLM:
         """Ids, and for each token the position just after its last character (0 for special tokens in front)."""
         if getattr(self.tokenizer, "is_fast", False):
             out = self.tokenizer(text, return_offsets_mapping=True, verbose=False)
-            ends = np.array([end for _, end in out["offset_mapping"]], dtype=np.int64)
-            return np.array(out["input_ids"], dtype=np.int64), np.maximum.accumulate(ends) if len(ends) else ends
+            return arrays(out["input_ids"], out["offset_mapping"])
         ids = self.tokenizer(text, verbose=False)["input_ids"]
         lengths = [len(self.tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
         return np.array(ids, dtype=np.int64), np.minimum(np.array(lengths, dtype=np.int64), len(text))
@@ -247,8 +242,8 @@ class CausalLM:
         Raises BadInput on a sample that is too long when ``truncate`` is False.
         """
         if not truncate:
-            for sample in samples:
-                self.encode(sample)
+            for at in range(0, len(samples), TOGETHER):
+                self.encode_all(samples[at : at + TOGETHER])
             return samples
         return Samples(self._cut(sample) for sample in samples)
 
@@ -308,13 +303,14 @@ class CausalLM:
 
     def scored_logits(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
-        hidden = self.last_hidden(encoded)
-        row, position, target = self.scored_positions(encoded)
         held = HEAD_CHUNK.get(self.device.type, HEAD_CHUNK["cuda"])
-        width = max(1, held // int(self.base.get_output_embeddings().weight.shape[0]))
-        for at in range(0, len(row), width):
-            part = slice(at, at + width)
-            yield row[part], target[part], self.logits(hidden[row[part], position[part]])
+        width = max(HEAD_ROWS, held // int(self.base.get_output_embeddings().weight.shape[0]))
+        for first, even in even_parts(encoded, self.device):
+            hidden = self.last_hidden(even)
+            row, position, target = self.scored_positions(even)
+            for at in range(0, len(row), width):
+                part = slice(at, at + width)
+                yield row[part] + first, target[part], self.logits(hidden[row[part], position[part]])
 
     def score(self, samples: Samples, *, distributions: bool = False) -> Scored:
         """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions."""

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..core.types import Ragged, Samples
 
+BLOCK = 1 << 18  # logits worked on at once on a CPU: with their scratch space, what its cache holds
 UNDERFLOW = -1e4  # exp of it is 0 in float32, and its square is not yet infinite
 
 
@@ -60,7 +61,7 @@ class TokenStatistics:
         """One forward pass over a batch. A sample whose answer is not finite is emptied and says why."""
         import torch
 
-        encoded = [model.encode(sample) for sample in batch]
+        encoded = model.encode_all(batch)
         if hasattr(model, "scored_tokens"):  # a server that says log-probability and rank only
             row, log_p, rank = model.scored_tokens(encoded)
             unknown = np.full(len(row), np.nan, dtype=np.float32)
@@ -80,7 +81,9 @@ class TokenStatistics:
 
 
 def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
-    """(log_probability, mean, deviation, rank) of each row: logits (N, V) float32, target (N,).
+    """(log_probability, mean, deviation, rank) of each row: logits (N, V), any float, target (N,).
+
+    Rows are worked on in blocks that a CPU's cache holds, each entry read as few times as the formulas allow.
 
     >>> import torch
     >>> logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
@@ -89,42 +92,61 @@ def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     """
     import torch
 
-    logits = logits.float()
-    own = logits.gather(1, target[:, None])
-    normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
-    log_p = (logits - normaliser).clamp_(min=UNDERFLOW)  # p is 0 there: 0 log 0 = 0, also where logits are -inf
-    p = log_p.exp()
-    mean = torch.linalg.vecdot(p, log_p)
-    variance = torch.linalg.vecdot(p, log_p.sub_(mean[:, None]).square_())
-    return (own - normaliser).squeeze(1), mean, variance.clamp_(min=0).sqrt_(), _rank(logits, own, target)
+    rows = max(1, BLOCK // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
+    blocks = [_block(logits[at : at + rows].float(), target[at : at + rows]) for at in range(0, len(logits), rows)]
+    blocks = blocks or [_block(logits.float(), target)]
+    return tuple(torch.cat(column) for column in zip(*blocks, strict=True))  # type: ignore[return-value]
 
 
-def _rank(logits: Any, own: Any, target: Any) -> Any:
-    """Tokens placed before the target; equal ones come in the order of their ids."""
+def _block(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
+    """The softmax tells the normaliser too: log Z = max_v logit_v - log max_v p_v, and max p >= 1/V is never rounded off."""
     import torch
 
-    rank = (logits > own).sum(-1)
-    equal = logits == own
-    for row in torch.nonzero(equal.sum(-1) > 1).flatten().tolist():
-        rank[row] += equal[row, : int(target[row])].sum()
-    return rank.to(torch.int32)
+    own = logits.gather(1, target[:, None])
+    p = torch.softmax(logits, dim=-1)
+    normaliser = logits.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
+    log_p = (logits - normaliser).clamp_(min=UNDERFLOW)  # p is 0 there: 0 log 0 = 0, also where logits are -inf
+    mean = torch.linalg.vecdot(p, log_p)
+    log_p.sub_(mean[:, None])
+    variance = torch.linalg.vecdot(p.mul_(log_p), log_p)
+    return (own - normaliser).squeeze(1), mean, variance.clamp_(min=0).sqrt_(), _rank(logits, own, target, p)
+
+
+def _rank(logits: Any, own: Any, target: Any, scratch: Any) -> Any:
+    """Tokens placed before the target; equal ones come in the order of their ids. ``scratch``: as large as the logits.
+
+    Comparisons are written as floats: summing 0.0 and 1.0 is vectorised where summing booleans is not, and exact
+    below 2^24 entries.
+    """
+    import torch
+
+    rank = torch.gt(logits, own, out=scratch).sum(-1).to(torch.int32)
+    equal = torch.eq(logits, own, out=scratch).sum(-1)
+    for row in torch.nonzero(equal > 1).flatten().tolist():
+        rank[row] += int((logits[row, : int(target[row])] == own[row]).sum())
+    return rank
 
 
 def _collect(encoded: list[Any], columns: list[np.ndarray]) -> TokenData:
+    """Flat columns over all scored tokens, sample after sample, as one row a sample."""
     row, log_p, mean, deviation, rank = columns
-    rows: list[tuple[np.ndarray, ...]] = []
-    reasons = []
-    for i, e in enumerate(encoded):
-        mine = row == i
-        good = e.scored > 0 and bool(np.isfinite(log_p[mine]).all())
-        reasons.append("" if good else "no token to score" if e.scored == 0 else "the model's answer is not finite")
-        rows.append(tuple(c[mine] if good else c[:0] for c in (log_p, mean, deviation, rank)))
-    texts = [e.scored_text.encode("utf-8", "surrogatepass") for e in encoded]
+    scored = np.bincount(row.astype(np.int64), minlength=len(encoded))
+    finite = np.ones(len(encoded), dtype=bool)
+    finite[row[~np.isfinite(log_p)].astype(np.int64)] = False
+    offsets = np.concatenate([[0], np.cumsum(np.where(finite, scored, 0))]).astype(np.int64)
+    kept = finite[row.astype(np.int64)] if len(row) else np.zeros(0, dtype=bool)
     dtypes = (np.float32, np.float32, np.float32, np.int32)
+    ragged = [
+        Ragged((c if kept.all() else c[kept]).astype(dtype), offsets)
+        for c, dtype in zip((log_p, mean, deviation, rank), dtypes, strict=True)
+    ]
+    reasons = np.array(["" if good else "the model's answer is not finite" for good in finite], dtype=object)
+    reasons[[e.scored == 0 for e in encoded]] = "no token to score"
+    texts = [e.scored_text.encode("utf-8", "surrogatepass") for e in encoded]
     return TokenData(
-        *(Ragged.of([r[k] for r in rows], dtype) for k, dtype in enumerate(dtypes)),
+        *ragged,
         cut=np.array([min(e.cut, len(e.ids)) - e.first for e in encoded], dtype=np.int64).clip(min=0),
         text_bytes=np.array([len(t) for t in texts], dtype=np.int64),
         zlib_bytes=np.array([len(zlib.compress(t)) for t in texts], dtype=np.int64),
-        reason=np.array(reasons, dtype=object),
+        reason=reasons,
     )
