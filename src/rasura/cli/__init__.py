@@ -69,9 +69,10 @@ def group() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: every error the package raises on purpose is one line and exit code 2."""
-    from ._output import run
+    from ._output import part, run
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    raise SystemExit(run(group, argv))
+    code = run(group, argv)
+    raise SystemExit(part() or code)

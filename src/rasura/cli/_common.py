@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,7 @@ def run_options(command: Callable) -> Callable:
                 "--out", type=click.Path(path_type=Path), default=None, help="Folder for the record (made if missing)."
             ),
             click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache]."),
+            engine_option,
             click.option("--seed", type=int, default=0, show_default=True),
             click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
         )
@@ -71,6 +74,27 @@ def run_options(command: Callable) -> Callable:
     return command
 
 
+def _chosen(_context: click.Context, _option: click.Parameter, name: str | None) -> Any:
+    """The crew of the engine asked for. Of several processes all but the first fall silent."""
+    if name is None and int(os.environ.get("WORLD_SIZE", "1") or 1) == 1:
+        return None  # nothing to start, and nothing heavy to import
+    from rasura.observations._engine_crews import crew
+    from rasura.observations._engine_processes import first
+
+    chosen = crew(name)
+    if not first():
+        sys.stdout = open(os.devnull, "w")
+    return chosen
+
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "accelerate", "ray"]),
+    default=None,
+    is_eager=True,
+    callback=_chosen,
+    help="Who computes: this process, those of accelerate launch, a Ray cluster [default: as it was launched].",
+)
 settings_option = click.option(
     "--set",
     "settings",
@@ -84,8 +108,20 @@ def load_model(path: str, options: dict[str, Any]) -> Any:
     """A handle, with the shared loading options."""
     from rasura.models.loading import load
 
-    keys = ("device", "dtype", "allow_pickle", "trust_remote_code")
-    return load(path, backend=options.get("backend", "transformers"), **{key: options[key] for key in keys})
+    keys = ("dtype", "allow_pickle", "trust_remote_code")
+    given = {key: options[key] for key in keys} | {"device": own_device(options["device"])}
+    return load(path, backend=options.get("backend", "transformers"), **given)
+
+
+def own_device(device: str) -> str:
+    """Of several processes on one machine, each takes a card of its own."""
+    from rasura.observations._engine_processes import Processes
+
+    if device != "auto" or Processes.current is None or Processes.current.alone:
+        return device
+    import torch
+
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
 
 
 def load_judge(path: str | None, labels: str | None = None) -> Any:
@@ -106,30 +142,32 @@ def load_samples(path: str | None, options: dict[str, Any]) -> Any:
     return None if path is None else read_samples(path, **{key: options[key] for key in keys})
 
 
-def engine_for(store: str | None) -> Any:
-    """The pass engine, with finished work in ``store`` or the user's cache and progress on the terminal."""
+def engine_for(store: str | None, crew: Any = None) -> Any:
+    """The pass engine, with finished work in ``store`` or the user's cache and progress on the terminal.
+
+    ``crew``: what ``--engine`` chose; None is this process alone.
+    """
     from rasura.core.store import Store
-    from rasura.observations._engine import Engine
+    from rasura.observations._engine import Engine, quiet
+    from rasura.observations._engine_processes import first
     from rasura.testbeds._folder import default_cache
 
     from ._progress import progress
 
-    return Engine(store=Store(store or default_cache() / "store"), progress=progress)
+    return Engine(Store(store or default_cache() / "store"), progress if first() else quiet, crew=crew)
 
 
 def prepare_out(out: Path | None) -> Path | None:
     """The output folder, made and proven writable before any work is done."""
     if out is None:
         return None
-    import os
-
     from rasura.core.errors import BadInput
 
     try:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not os.access(out, os.W_OK):
             raise PermissionError(13, "permission denied")
-        probe = out / ".rasura-probe"
+        probe = out / f".rasura-probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -142,8 +180,9 @@ def prepare_out(out: Path | None) -> Path | None:
 def finish(record: Any, out: Path | None, name: str, options: dict[str, Any], text: Callable[[Any], str]) -> int:
     """Write and print a record; the exit code is 1 when it leaks and --fail-on-leak was given."""
     from rasura.core.records import write
+    from rasura.observations._engine_processes import first
 
-    path = write(record, out / f"{name}.json") if out is not None else None
+    path = write(record, out / f"{name}.json") if out is not None and first() else None
     if options["as_json"]:
         emit(record, True)
     else:

@@ -25,6 +25,8 @@ import click
 from ..core.errors import RasuraError
 
 MISUSE, BUG, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
+RANK = int(os.environ.get("RANK", "0") or 0) if os.environ.get("WORLD_SIZE", "1") not in ("", "1") else 0
+SEVERAL = os.environ.get("WORLD_SIZE", "1") not in ("", "1")  # processes, all running this same command
 LONGEST = 500  # characters of an error nobody foresaw
 JOINERS = "\u200c\u200d"  # join letters in Persian, in Indic scripts and in emoji; they move nothing
 ESCAPES = re.compile(
@@ -129,8 +131,31 @@ def _as_text(value: Any) -> str:
 
 
 def complain(problem: Any) -> None:
-    """One line on standard error."""
-    say(f"rasura: {clean(problem)}", error=True)
+    """One line on standard error; of several processes with one trouble, the first says it."""
+    if RANK and _said_by_the_first(clean(problem)):
+        return
+    if not RANK:
+        part(clean(problem))
+    say(f"rasura: {f'process {RANK}: ' if RANK else ''}{clean(problem)}", error=True)
+
+
+def part(message: str = "") -> int:
+    """Tell the other processes of this run how this one ended; 2 when one of them failed and nobody said so yet."""
+    if not SEVERAL:
+        return 0
+    from ..observations._engine_processes import Processes
+
+    ends = Processes.current.end(message) if Processes.current is not None else None
+    trouble = [(rank, text) for rank, text in enumerate(ends or []) if text]
+    if trouble and not message and not RANK:
+        say(f"rasura: process {trouble[0][0]}: {trouble[0][1]}", error=True)
+    return MISUSE if trouble else 0
+
+
+def _said_by_the_first(message: str) -> bool:
+    from ..observations._engine_processes import Processes
+
+    return Processes.current is not None and Processes.current.end(message) is not None
 
 
 def fail(error: Any) -> NoReturn:

@@ -22,7 +22,7 @@ def ask(model: str, out: Path | None, options: dict[str, Any]) -> int:
     if key and options["settings"]:
         raise BadInput("--set: the settings of a mark were fixed when it was made and stand in its key")
     (read_key if key else read_transcript)(key or transcript)  # before the models: a typo costs nothing
-    more: dict[str, Any] = {"engine": engine_for(options["store"])}
+    more: dict[str, Any] = {"engine": engine_for(options["store"], options["engine"])}
     if transcript:
         (more["method"],) = with_settings("provenance", reading("transcript")[:1], options["settings"]) or ()
     target = load_model(model, options)

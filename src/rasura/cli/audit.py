@@ -107,7 +107,7 @@ def audit(model: str, members: str | None, nonmembers: str | None, signals: tupl
         "reference": load_model(options["references"][0], options) if options["references"] else None,
         "signals": chosen,
         "options": told,
-        "engine": engine_for(options["store"]),
+        "engine": engine_for(options["store"], options["engine"]),
         "seed": options["seed"],
     }
     target = load_model(model, options)
@@ -187,7 +187,11 @@ def _windows(model: str, prompts: str, out: Any, options: dict[str, Any]) -> int
     samples = load_samples(prompts, options)
     judge = load_judge(options["judge"], options["judge_labels"])
     record = windows(
-        load_model(model, options), samples, judge, engine=engine_for(options["store"]), seed=options["seed"]
+        load_model(model, options),
+        samples,
+        judge,
+        engine=engine_for(options["store"], options["engine"]),
+        seed=options["seed"],
     )
     return finish(record, out, "windows", options, windows_text)
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from ._common import data_options, engine_for, load_model, load_samples, model_options, prepare_out, settings_option
+from ._common import (
+    data_options,
+    engine_for,
+    engine_option,
+    load_model,
+    load_samples,
+    model_options,
+    prepare_out,
+    settings_option,
+)
 from ._output import emit, say
 
 
@@ -36,6 +45,7 @@ Example:
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the erased model and its record."
 )
 @click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache].")
+@engine_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @settings_option
@@ -59,6 +69,7 @@ def erase(
     from rasura._erase import erase as run
     from rasura.core.errors import BadInput
     from rasura.core.types import Request, Samples
+    from rasura.observations._engine_processes import first
 
     from ._model_folder import publish
     from ._options import treatment_settings
@@ -84,9 +95,11 @@ def erase(
         Request(*sides, concept=concept),
         method=treatment,
         checkpoint=folder,
-        engine=engine_for(options["store"]),
+        engine=engine_for(options["store"], options["engine"]),
         seed=options["seed"],
     )
+    if not first():
+        return  # one process writes for all
     path = publish(erased.model, erased.record, folder)
     if options["as_json"]:
         emit(erased.record, True)

@@ -86,7 +86,7 @@ def extract(
         prefix_tokens=prefix_tokens,
         reveal=reveal,
         truncate=options["truncate"],
-        engine=engine_for(options["store"]),
+        engine=engine_for(options["store"], options["engine"]),
     )
     return finish(record, out, "extraction", options, text)
 

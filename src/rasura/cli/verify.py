@@ -77,7 +77,7 @@ def verify(before: str, after: str, attacks: tuple[str, ...], **options: Any) ->
         retrained=None if options["retrained"] is None else load_model(options["retrained"], options),
         comparison={**{n: sides[n] for n in POPULATIONS if sides[n] is not None}, **_instruments(options)},
         attacks=with_settings("attacks", attacks or None, options["settings"]),
-        engine=engine_for(options["store"]),
+        engine=engine_for(options["store"], options["engine"]),
         seed=options["seed"],
     )
     return finish(record, out, "verification", options, text)

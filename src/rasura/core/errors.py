@@ -12,6 +12,7 @@
     +-- BadSignature       signed records are not, or not all, what was signed, or another key signed them
     +-- UnsafeModel        pickle weights or remote code that were not allowed
     +-- MissingDependency  an optional package; gives the pip line
+    +-- ProcessLost        another process of this run ended or went silent; run again, finished work is kept
     +-- TrainingDiverged   a loss became NaN or infinite; the last good weights are kept
 
 At the command line each is one line without traceback and exit code 2.
@@ -82,6 +83,10 @@ class MissingDependency(RasuraError, ImportError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(f"{feature} needs {package}: pip install 'rasura[{extra}]'")
+
+
+class ProcessLost(RasuraError, ConnectionError):
+    """A run of several processes lost one of them."""
 
 
 class TrainingDiverged(RasuraError, ArithmeticError):

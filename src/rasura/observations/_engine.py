@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,14 @@ class Progress(Protocol):
     def __call__(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
 
 
+class Crew(Protocol):
+    """Who computes the missing shards of a pass when it is not this process alone; see _engine_crews.py."""
+
+    def fill(self, engine: Engine, job: Job) -> int:
+        """See that every shard of the job is in the store; how many samples were computed."""
+        ...
+
+
 def quiet(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     """No progress at all."""
     return nullcontext(lambda done: None)
@@ -47,15 +55,32 @@ class Pass:
     ask: Ask | None = None
 
 
+@dataclass(frozen=True)
+class Job:
+    """One pass as a crew sees it. ``shards``: where each distinct shard begins in ``samples``, by key."""
+
+    ask: Ask
+    model: Any  # without the treatment of ``ask``
+    samples: Samples  # after the view
+    given: Any  # rows another observation made of them, or None
+    shards: Mapping[str, int]
+
+    def treated(self) -> AbstractContextManager[Any]:
+        """The model the question is about, while the block runs."""
+        treatment = self.ask.of.treatment if isinstance(self.ask.of, Treated) else None
+        return nullcontext(self.model) if treatment is None else self.model.perturbed(treatment)
+
+
 @dataclass
 class Engine:
-    """Answers asks. ``passes`` is the bill so far."""
+    """Answers asks. ``passes`` is the bill so far. ``crew``: None is this process alone."""
 
     store: Store = field(default_factory=Store)
     progress: Progress = quiet
     token_budget: int = TOKEN_BUDGET
     shard: int = SHARD
     passes: list[Pass] = field(default_factory=list)
+    crew: Crew | None = None
 
     def observe_all(self, asks: Iterable[Ask], models: Mapping[str, Any], samples: Samples) -> dict[Ask, Any]:
         """Every distinct ask once."""
@@ -74,13 +99,11 @@ class Engine:
             return ask.what.blank("", 0)
         if not isinstance(ask.view, Plain) and model.modality == "text":
             viewed = model.fit(viewed, truncate=True)  # seen differently, a record that fitted can need more tokens
-        treatment = ask.of.treatment if isinstance(ask.of, Treated) else None
         given = self._given(ask, models, samples)
-        with (
-            model.perturbed(treatment) if treatment is not None else nullcontext(model) as treated,
-            _threads_for(model),
-        ):
-            return self._shards(ask, treated, viewed, given)
+        job = Job(ask, model, viewed, given[1], {})
+        done = self._filled(job, given[0]) if self.crew is not None else 0
+        with job.treated() as treated, _threads_for(model):
+            return self._shards(ask, treated, viewed, given, done)
 
     def _given(self, ask: Ask, models: Mapping[str, Any], samples: Samples) -> tuple[str, Any]:
         """What an observation looks at besides its model: (hash of where it came from, data); mostly nothing."""
@@ -90,13 +113,35 @@ class Engine:
         data = self.observe(source, models, samples)
         return digest([self._question(source.what), models[source.role].fingerprint, str(source.of)]), data
 
-    def _shards(self, ask: Ask, model: Any, samples: Samples, given: tuple[str, Any] = ("", None)) -> Any:
+    def _filled(self, job: Job, source: str) -> int:
+        """Let the crew compute what is missing; reading it all back is left to ``_shards``."""
+        with job.treated() as model:
+            folder, shards = self._folder(job.ask, model, source), {}
+        for at in range(0, len(job.samples), self.shard):
+            shards.setdefault(f"{folder}/{job.samples.take(self.span(job, at)).digest}", at)
+        return self.crew.fill(self, replace(job, shards=shards))
+
+    def span(self, job: Job, at: int) -> range:
+        """The samples of the shard that begins at ``at``."""
+        return range(at, min(at + self.shard, len(job.samples)))
+
+    def compute(self, job: Job, model: Any, key: str) -> Any:
+        """One shard's data, from a model treated as the job says."""
+        rows = self.span(job, job.shards[key])
+        given = job.given and _store.take(job.given, np.array(rows))
+        return self._compute(job.ask.what, model, job.samples.take(rows), given)
+
+    def _folder(self, ask: Ask, model: Any, source: str) -> str:
         label = type(ask.what).__name__
-        bill = Pass(label, str(ask.of), len(samples), ask=ask)
+        return "/".join(f for f in (f"observations/{label}-{self._question(ask.what)}", model.fingerprint, source) if f)
+
+    def _shards(
+        self, ask: Ask, model: Any, samples: Samples, given: tuple[str, Any] = ("", None), computed: int = 0
+    ) -> Any:
+        label = type(ask.what).__name__
+        bill = Pass(label, str(ask.of), len(samples), computed, ask=ask)
         self.passes.append(bill)
-        folder = "/".join(
-            f for f in (f"observations/{label}-{self._question(ask.what)}", model.fingerprint, given[0]) if f
-        )
+        folder = self._folder(ask, model, given[0])
         parts = []
         with self.progress(_words(label), len(samples)) as advance:
             for at in range(0, len(samples), self.shard):
