@@ -94,6 +94,7 @@ class Finetune:
             checkpoint=None if checkpoint is None else Path(checkpoint) / self._file(model, request, seed),
             progress=progress,
             probe=_probe(student, request.retain, seed) if request.retain else None,
+            processes=_processes(engine, model),
         )
         finished = trainable.finish(student).with_treatment(f"{self}, seed {seed}")
         return Finetuned(finished, transcript, frozen.derived, (*warnings, *_warnings(transcript)))
@@ -147,6 +148,11 @@ class _Everything:
 
     def select(self, model: Any, request: Request) -> Any:
         return everything(model)
+
+
+def _processes(engine: Engine | None, model: Any) -> Any:
+    """Those that share the training of a language model; a text-to-image model is trained by each alike."""
+    return getattr(getattr(engine, "crew", None), "processes", None) if model.modality == "text" else None
 
 
 def _probe(student: Any, retain: Samples, seed: int) -> Callable[[], float]:

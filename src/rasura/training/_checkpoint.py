@@ -8,6 +8,7 @@ said in one line, and training begins from the start.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadInput
+from ..observations._engine_processes import first
+from ._spread import shard_of, whole_of
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +32,18 @@ log = logging.getLogger("rasura")
 
 
 def write(path: Path, weights: Weights, optimiser: torch.optim.Optimizer, facts: dict[str, Any]) -> None:
-    """Keep everything a resumed run needs, under a temporary name and renamed. Raises BadInput where it cannot be kept."""
+    """Keep everything a resumed run needs, under a temporary name and renamed. Raises BadInput where it cannot be kept.
+
+    Weights sharded over processes are gathered and written by the first, so any number of processes can go on from it.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors = {f"weight.{i}": m.detach().contiguous() for i, m in enumerate(weights.masters)}
+    tensors = {f"weight.{i}": whole_of(m.detach(), weights.live[i]).contiguous() for i, m in enumerate(weights.masters)}
     for i, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"state.{i}.{key}": value.contiguous() for key, value in state.items()}
+        tensors |= {f"state.{i}.{key}": whole_of(v, weights.live[i]).contiguous() for key, v in state.items()}
+    if not first():
+        return
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,8 +95,9 @@ def read(path: Path, weights: Weights, optimiser: torch.optim.Optimizer, identit
         with safe_open(str(path), framework="pt") as file:
             facts = json.loads(file.metadata()["rasura"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, ValueError):
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
+    except (SafetensorError, ValueError, FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # another process of this run may have set it aside
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
         log.warning("%s: a damaged checkpoint; set aside as *.damaged, training begins from the start", path)
         return None
     if facts.get("identity") != identity:
@@ -99,7 +108,12 @@ def read(path: Path, weights: Weights, optimiser: torch.optim.Optimizer, identit
     for key, value in tensors.items():
         kind, i, *rest = key.split(".", 2)
         if kind == "state":
-            state.setdefault(int(i), {})[rest[0]] = value
+            state.setdefault(int(i), {})[rest[0]] = _part(value, weights.live[int(i)])
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    weights.restore([tensors[f"weight.{i}"] for i in range(len(weights.masters))])
+    weights.restore([shard_of(tensors[f"weight.{i}"], p) for i, p in enumerate(weights.live)])
     return facts
+
+
+def _part(value: torch.Tensor, like: Any) -> torch.Tensor:
+    """A state tensor as this process holds it; counters are whole everywhere."""
+    return shard_of(value, like) if value.dim() else value

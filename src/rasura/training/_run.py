@@ -14,6 +14,7 @@ from ..core.protocols import Loss
 from ..core.records import Step
 from ..core.types import digest, plain
 from . import _checkpoint
+from ._spread import ALONE, Alone
 from ._weights import Weights, add, projected
 
 if TYPE_CHECKING:
@@ -25,9 +26,19 @@ if TYPE_CHECKING:
 class Run:
     """One training under way."""
 
-    def __init__(self, model: Any, step_loss: Any, loop: Loop, masks: Any, checkpoint: Path | None, probe: Any) -> None:
+    def __init__(
+        self,
+        model: Any,
+        step_loss: Any,
+        loop: Loop,
+        masks: Any,
+        checkpoint: Path | None,
+        probe: Any,
+        spread: Alone = ALONE,
+    ) -> None:
         import torch
 
+        self.spread = spread
         self.model, self.step_loss, self.loop = model, step_loss, loop
         self.checkpoint, self.probe = checkpoint, probe if loop.retain_budget is not None else None
         self.accelerator = _accelerator(loop)
@@ -95,20 +106,34 @@ class Run:
                 if term is not None:
                     self.accelerator.backward(term, retain_graph=i == 0 and terms[1] is not None)
                     sums[i] = add(sums[i], self.weights.take_gradients())
-        forget, retain = (self.weights.masked(s) for s in sums)
-        combined = forget if terms[1] is None else add(projected(forget, retain), retain)
+        live = self.weights.live
+        forget, retain = (self.weights.masked(self.spread.average(s, live)) for s in sums)
+        combined = forget if terms[1] is None else add(projected(forget, retain, self.spread.total, live), retain)
         return combined, _mean(values[0]), _mean(values[1])
 
     def _update(self, gradients: list[torch.Tensor | None], k: int) -> float:
         """One optimiser step; the gradient's norm before clipping."""
         for master, gradient in zip(self.weights.masters, gradients, strict=True):
             master.grad = gradient
-        norm = float(self.accelerator.clip_grad_norm_(self.weights.masters, self.loop.clip or math.inf))
+        norm = self._clip()
         if math.isfinite(norm):
             self.optimiser.param_groups[0]["lr"] = self.loop.rate(k)
             self.optimiser.step()
             self.weights.publish()
         self.optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def _clip(self) -> float:
+        """Scale the gradients down to the largest norm allowed; the norm before that, over all shards."""
+        import torch
+
+        masters, largest = self.weights.masters, self.loop.clip or math.inf
+        if self.spread.world == 1:
+            return float(self.accelerator.clip_grad_norm_(masters, largest))
+        held = [(m.grad, p) for m, p in zip(masters, self.weights.live, strict=True) if m.grad is not None]
+        norm = float(self.spread.total([g.double().square().sum() for g, _ in held], [p for _, p in held]).sqrt())
+        if norm > largest:
+            torch._foreach_mul_([g for g, _ in held], largest / norm)
         return norm
 
     def _over_budget(self, k: int) -> bool:
@@ -125,7 +150,7 @@ class Run:
     def _last_look(self) -> str:
         """The last update is followed by no loss: its weights and the budget are checked here."""
         k = self.loop.steps
-        if not self.weights.finite:
+        if not self.spread.agreed(self.weights.finite):
             return self._go_back(f"diverged at step {k}")
         return self._go_back(f"retain budget at step {k}") if k and self._over_budget(k) else ""
 
@@ -134,7 +159,7 @@ class Run:
         return why
 
     def _keep(self, k: int) -> None:
-        if self.checkpoint is not None and self.accelerator.is_main_process:
+        if self.checkpoint is not None:
             facts = {"identity": self._identity, "step": k, "base": self.base, "transcript": plain(self.transcript)}
             _checkpoint.write(self.checkpoint, self.weights, self.optimiser, facts)
 

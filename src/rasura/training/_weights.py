@@ -7,10 +7,11 @@ every step. A float32 model is its own master, so nothing is copied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadInput
+from ._spread import ALONE, local, shard_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ class Weights:
             raise BadInput("nothing to train: no parameter of the model is left to move")
         self.names = [name for name, _ in named]
         self.live = [p for _, p in named]
-        self.masters = [_master(p) for p in self.live]
+        self.masters = [_master(local(p)) for p in self.live]
         self.masks = self._masks(masks or {})
         self.start = {i: self.masters[i].detach().clone() for i in self.masks}
 
@@ -41,11 +42,11 @@ class Weights:
                 raise BadInput(
                     f"the mask of {self.names[i]} is {tuple(mask.shape)}, the weight {tuple(self.live[i].shape)}"
                 )
-        return {i: mask.to(self.live[i].device).bool() for i, mask in by_index.items()}
+        return {i: shard_of(mask.to(self.live[i].device).bool(), self.live[i]) for i, mask in by_index.items()}
 
     def take_gradients(self) -> list[torch.Tensor | None]:
         """The gradients of the last backward pass in float32, moved out of the module."""
-        taken = [None if p.grad is None else p.grad.float() for p in self.live]
+        taken = [None if p.grad is None else local(p.grad).float() for p in self.live]
         for p in self.live:
             p.grad = None
         return taken
@@ -65,8 +66,8 @@ class Weights:
             for i, mask in self.masks.items():  # momentum and weight decay move them even with a zero gradient
                 self.masters[i].copy_(torch.where(mask, self.masters[i], self.start[i]))
             for p, master in zip(self.live, self.masters, strict=True):
-                if master is not p:
-                    p.copy_(master)
+                if master.data_ptr() != local(p).data_ptr():
+                    local(p).copy_(master)
 
     def copy(self) -> list[torch.Tensor]:
         return [master.detach().clone() for master in self.masters]
@@ -83,11 +84,14 @@ class Weights:
     def finite(self) -> bool:
         import torch
 
-        return all(bool(torch.isfinite(p).all()) for p in self.live)
+        return all(bool(torch.isfinite(local(p)).all()) for p in self.live)
 
 
 def _master(p: torch.Tensor) -> torch.Tensor:
-    return p.detach().float().clone().requires_grad_() if str(p.dtype) in _HALF else p
+    """float32 weights: a copy of half-precision ones, otherwise the tensor itself (of a shard, another view of it)."""
+    if str(p.dtype) in _HALF:
+        return p.detach().float().clone().requires_grad_()
+    return p if p.is_leaf else p.detach().requires_grad_()
 
 
 def add(total: list[torch.Tensor | None], more: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
@@ -95,20 +99,27 @@ def add(total: list[torch.Tensor | None], more: list[torch.Tensor | None]) -> li
     return [b if a is None else a if b is None else a.add_(b) for a, b in zip(total, more, strict=True)]
 
 
-def projected(forget: list[torch.Tensor | None], retain: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+def projected(
+    forget: list[torch.Tensor | None],
+    retain: list[torch.Tensor | None],
+    total: Callable[[list[torch.Tensor], list[Any]], torch.Tensor] = ALONE.total,
+    live: list[Any] | None = None,
+) -> list[torch.Tensor | None]:
     """The forget gradient without its component against the retain gradient (Yu et al. 2020, gradient surgery).
 
-    g_f - min(0, g_f . g_r) / |g_r|^2 * g_r, the product taken over all parameters together.
+    g_f - min(0, g_f . g_r) / |g_r|^2 * g_r, the product taken over all parameters together; ``total`` adds them up
+    where ``live`` parameters are sharded over processes.
 
     >>> import torch
     >>> projected([torch.tensor([1.0, -1.0])], [torch.tensor([0.0, 2.0])])[0].tolist()
     [1.0, 0.0]
     """
-    pairs = [(f, r) for f, r in zip(forget, retain, strict=True) if f is not None and r is not None]
-    if not pairs:
+    both = [i for i, (f, r) in enumerate(zip(forget, retain, strict=True)) if f is not None and r is not None]
+    if not both:
         return forget
-    product = sum((f.double() * r.double()).sum() for f, r in pairs)
-    square = sum((r.double() ** 2).sum() for _, r in pairs)
+    of = [(live or forget)[i] for i in both]
+    product = total([(forget[i].double() * retain[i].double()).sum() for i in both], of)
+    square = total([(retain[i].double() ** 2).sum() for i in both], of)
     if float(product) >= 0 or float(square) == 0:
         return forget
     share = float(product / square)

@@ -26,11 +26,13 @@ from ..core.protocols import Loss
 from ..core.records import Step
 from ..observations._engine import Progress, quiet
 from ._run import Run, logged
+from ._spread import ALONE, Spread
 
 if TYPE_CHECKING:
     import torch
 
     from ..models.causal_lm import CausalLM
+    from ..observations._engine_processes import Processes
 
 
 @dataclass(frozen=True)
@@ -116,21 +118,25 @@ def train(
     checkpoint: Path | None = None,
     progress: Progress = quiet,
     probe: Callable[[], float] | None = None,
+    processes: Processes | None = None,
 ) -> Transcript:
     """Train every parameter of ``model`` that requires grad, in place.
 
     ``masks``: booleans by parameter name; where False, a weight ends bit-identical to where it began. ``checkpoint``:
-    a file to resume from when it is there; it outlives the training, for whoever saves the model to remove.
-    ``probe``: the retain loss in nats on a fixed batch; needed for ``loop.retain_budget``. Raises TrainingDiverged when the very first loss is not finite;
-    later ones end the training with the last good weights and ``stopped`` says so.
+    a file to resume from when it is there; it outlives the training, for whoever saves the model to remove. ``probe``:
+    the retain loss in nats on a fixed batch; needed for ``loop.retain_budget``. ``processes``: those that share this
+    training, all of which call ``train`` alike; the weights end the same in each. Raises TrainingDiverged when the very
+    first loss is not finite; later ones end the training with the last good weights and ``stopped`` says so.
     """
     if loop.retain_budget is not None and probe is None:
         raise BadInput("a retain budget needs retained records to watch: give --retain or no budget")
     model.module.eval()
     model.module.zero_grad(set_to_none=True)  # whatever an earlier use left would be added to the first gradient
-    run = Run(model, step_loss, loop, masks, Path(checkpoint) if checkpoint else None, probe)
-    with pinned_threads(loop.threads), logged(run.accelerator, loop), progress("training", loop.steps) as advance:
-        steps, stopped, kept = run.go(advance)
+    spread = ALONE if processes is None or processes.alone else Spread(processes)
+    with spread.over(model), pinned_threads(loop.threads):
+        run = Run(model, step_loss, loop, masks, Path(checkpoint) if checkpoint else None, probe, spread)
+        with logged(run.accelerator, loop), progress("training", loop.steps) as advance:
+            steps, stopped, kept = run.go(advance)
     model.module.zero_grad(set_to_none=True)
     model.weights_changed()
     return Transcript(steps, stopped, kept)
