@@ -94,14 +94,14 @@ def main(folder: Path, names: list[str]) -> None:
                 label = f"{name}{', tied' if tied else ''}{', sharded' if how == 'true' else ''}"
                 found[label] = difference(alone, spread.model.module)
                 if name == "npo":
-                    again = interrupted(model, way, folder, engine)
+                    again = interrupted(model, way, folder / label, engine)
                     found[f"{label}, resumed"] = difference(spread.model.module, again)
                 assert model.with_treatment("fresh hash").fingerprint == before, "the caller's handle must stay"
     moved = difference(model.module, alone)
     everyone = processes.exchange("found", found)
     assert all(other == everyone[0] for other in everyone), "the weights must be the same in every process"
     if processes.rank == 0:
-        print(json.dumps({"differences": found, "moved": moved, "left": [p.name for p in folder.iterdir()]}))
+        print(json.dumps({"differences": found, "moved": moved}))
     processes.end()
 
 

@@ -162,12 +162,14 @@ class Run:
         if self.checkpoint is not None:
             facts = {"identity": self._identity, "step": k, "base": self.base, "transcript": plain(self.transcript)}
             _checkpoint.write(self.checkpoint, self.weights, self.optimiser, facts)
+            self.spread.agreed(True)  # nobody goes on before it is there
 
     def _resume(self) -> int:
         """The step to go on from."""
-        facts = (
-            _checkpoint.read(self.checkpoint, self.weights, self.optimiser, self._identity) if self.checkpoint else None
-        )
+        place = self.checkpoint
+        if place is None or not self.spread.agreed(place.is_file()):
+            return 0
+        facts = _checkpoint.read(place, self.weights, self.optimiser, self._identity)
         if facts is None:
             return 0
         self.base = facts["base"]
