@@ -1,6 +1,6 @@
 """The verb ``audit``: which signals tell members from non-members, and with what certainty.
 
-One pass per distinct ask, then pure arithmetic. The blind baseline, which never sees the model, always runs: if it
+One pass per distinct ask, then pure arithmetic (many records are worked off in windows, see ``_answers``). The blind baseline, which never sees the model, always runs: if it
 separates the two sides, membership numbers above chance may be a difference between the texts, and the first line of
 the record says so.
 """
@@ -8,13 +8,13 @@ the record says so.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ._answers import Answers, answered
 from ._audit_verdict import concluded, warnings
 from ._cards import model_cards, notes, population, run_card, used
 from ._costs import cost_of, planned
@@ -25,7 +25,7 @@ from ._pools import Pools, pools, prefixed
 from .core import registry
 from .core.errors import BadInput
 from .core.records import Audit, BlindBaseline, DoseRow, Explanation, SignalResult, Skipped
-from .core.types import Ask, Estimate, Plain, Samples
+from .core.types import Estimate, Samples
 from .data.masking import mask
 from .data.pictures import pixels
 from .observations._engine import Engine
@@ -88,8 +88,8 @@ def audit(
     engine = engine or Engine()
     roles = _roles(model, reference, options)
     run, skipped, found = _prepared(roles, members, nonmembers, signals, options, engine, seed)
-    observed = engine.observe_all([ask for s in run for ask in s.needs().values()], roles, found.everyone)
-    scored, more = _scored(run, observed, found, named(signals), seed)
+    answers = answered(run, roles, found.everyone, engine, asked_for=named(signals))
+    scored, more = _scored(run, answers, found, named(signals), seed)
     baseline = _blind(found.members, found.nonmembers, seed=seed)
     results = [_sober(r) if baseline.separates else r for r in _results(scored, found, options, seed)]
     leaks, verdict = concluded(results, baseline, len(found.members), len(found.nonmembers))
@@ -97,7 +97,7 @@ def audit(
         verdict=verdict,
         leaks=leaks,
         models=model_cards(roles),
-        populations=_populations(found, observed),
+        populations=_populations(found, answers.reasons),
         blind=baseline,
         signals=tuple(results),
         skipped=(*skipped, *more),
@@ -172,18 +172,18 @@ def plan(model: Any, members: Any, nonmembers: Any, **arguments: Any) -> tuple[A
 
 
 def _scored(
-    run: Sequence[Any], observed: Mapping[Ask, Any], found: Pools, asked_for: bool, seed: int
+    run: Sequence[Any], answers: Answers, found: Pools, asked_for: bool, seed: int
 ) -> tuple[dict[Any, Scores], list[Skipped]]:
-    """Pure arithmetic on what was observed. What fails on these records is skipped, unless it was named."""
+    """Both sides' scores of each signal. What fails on these records is skipped, unless it was named."""
     scored: dict[Any, Scores] = {}
     skipped: list[Skipped] = []
     for signal in run:
         try:
-            scores = _scores(signal, observed, found, seed)
+            scores = _scores(signal, answers, found, seed)
             if asked_for or np.isfinite(np.concatenate([scores.members, scores.nonmembers])).any():
                 scored[signal] = scores
             else:
-                skipped.append(Skipped(registry.name_of(signal), _why_not(signal, observed)))
+                skipped.append(Skipped(registry.name_of(signal), answers.why_not(signal)))
         except BadInput as error:  # such as noise too small to move this model, or too few records to learn from
             if asked_for:
                 raise
@@ -227,20 +227,13 @@ def _fitting(models: Mapping[str, Any], samples: Samples, truncate: bool) -> Sam
     return samples
 
 
-def _why_not(signal: Any, observed: Mapping[Ask, Any]) -> str:
-    """Why no record could be scored: the commonest reason among what it looked at."""
-    reasons = Counter(str(r) for ask in signal.needs().values() for r in getattr(observed[ask], "reason", ()) if r)
-    return f"could score none of the records ({reasons.most_common(1)[0][0] if reasons else 'too short for it'})"
-
-
-def _scores(signal: Any, observed: Mapping[Ask, Any], found: Pools, seed: int) -> Scores:
-    asked = {key: observed[ask] for key, ask in signal.needs().items()}
+def _scores(signal: Any, answers: Answers, found: Pools, seed: int) -> Scores:
     m, n = len(found.members), len(found.nonmembers)
     if not hasattr(signal, "learns"):
-        values = np.asarray(signal.score(**asked), dtype=np.float64)
+        values = answers.scores(signal)
         return Scores(values[:m], values[m : m + n])
     known, told = found.told(signal.learns, seed)
-    values = np.array(signal.score(known, **asked), dtype=np.float64)
+    values = np.array(signal.score(known, **answers.of(signal)), dtype=np.float64)
     values[told] = np.nan
     return Scores(values[:m], values[m : m + n], int(np.sum(told < m + n)))
 
@@ -333,10 +326,8 @@ def _doses(scores: Scores, members: Samples) -> tuple[DoseRow, ...]:
     return tuple(DoseRow(d, roc.auc_estimate(scores.members[repeats == d], scores.nonmembers)) for d in levels)
 
 
-def _populations(found: Pools, observed: Mapping[Ask, Any]) -> tuple[Any, ...]:
+def _populations(found: Pools, reasons: Sequence[str]) -> tuple[Any, ...]:
     """Who was judged and who was only learned from; reasons are those of the plainest pass."""
-    data = next((d for ask, d in observed.items() if ask.of == "target" and isinstance(ask.view, Plain)), None)
-    reasons = list(getattr(data, "reason", [""] * len(found.everyone)))
     m, n = len(found.members), len(found.nonmembers)
     judged = (
         population("members", found.members, reasons[:m]),

@@ -162,6 +162,8 @@ class Engine:
         return digest([type(observation).__qualname__, type(observation).version, observation])
 
     def _compute(self, observation: Any, model: Any, samples: Samples, given: Any = None) -> Any:
+        if hasattr(model, "encode_all"):
+            model.encode_all(samples)  # in one call; their widths are then known
         widths = getattr(observation, "rows", 1) * np.array([model.width(s) for s in samples])
         order = np.argsort(-widths, kind="stable")  # longest first: running out of memory shows at once
         rows = [
