@@ -43,13 +43,13 @@ class Watching:
 class Refusing:
     """Cannot read one of the records."""
 
-    word: int = 50
+    most: int
 
     def needs(self):
         return {"statistics": Ask(TokenStatistics())}
 
     def score(self, statistics: TokenData) -> np.ndarray:
-        if (statistics.text_bytes > self.word).any():
+        if (statistics.text_bytes > self.most).any():
             raise BadInput("refusing: a text is too long")
         return -statistics.loss
 
@@ -92,7 +92,9 @@ def test_what_was_observed_of_a_window_is_dropped_before_the_next(planted, monke
 def test_a_signal_that_refuses_a_later_window_has_no_scores_at_all(planted, monkeypatch):
     monkeypatch.setattr(_answers, "WINDOW", 1)
     found = TokenStatistics().measure(planted.models["target"], planted.members).text_bytes
-    samples, refusing = planted.members.take(np.argsort(found)[:24]), Refusing(int(np.sort(found)[12]))
+    order = np.argsort(found, kind="stable")
+    samples, refusing = planted.members.take([*order[:8], *order[-16:]]), Refusing(int(found[order[7]]))
+    assert found[order[-1]] > refusing.most
     answers = answered([refusing], planted.models, samples, Engine(shard=8), asked_for=False)
     with pytest.raises(BadInput, match="a text is too long"):
         answers.scores(refusing)
