@@ -170,6 +170,8 @@ class Run:
         if place is None or not self.spread.agreed(place.is_file()):
             return 0
         facts = _checkpoint.read(place, self.weights, self.optimiser, self._identity)
+        if not self.spread.same(facts["step"] if facts else 0):
+            raise BadInput(f"{place}: not the same checkpoint for all processes; choose a folder they share")
         if facts is None:
             return 0
         self.base = facts["base"]

@@ -50,6 +50,10 @@ class Alone:
         """Whether all processes are fine."""
         return fine
 
+    def same(self, number: int) -> bool:
+        """Whether all processes have the same number."""
+        return True
+
     def over(self, model: CausalLM) -> AbstractContextManager[None]:
         """The handle, ready to be trained."""
         return nullcontext()
@@ -93,12 +97,18 @@ class Spread(Alone):
         return shared + sum(part for part, p in zip(parts, live, strict=True) if not is_sharded(p))
 
     def agreed(self, fine: bool) -> bool:
+        return bool(self._least(int(fine)))
+
+    def same(self, number: int) -> bool:
+        return self._least(number) == -self._least(-number)
+
+    def _least(self, number: int) -> int:
         import torch
 
-        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-        worst = torch.tensor([1.0 if fine else 0.0], device=device)
-        torch.distributed.all_reduce(worst, op=torch.distributed.ReduceOp.MIN)
-        return bool(worst.item())
+        device = "cuda" if "nccl" in torch.distributed.get_backend() else "cpu"
+        least = torch.tensor([number], device=device)
+        torch.distributed.all_reduce(least, op=torch.distributed.ReduceOp.MIN)
+        return int(least)
 
     @contextmanager
     def over(self, model: CausalLM) -> Iterator[None]:
