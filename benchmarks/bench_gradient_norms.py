@@ -34,7 +34,8 @@ def one_at_a_time(handle, samples, orders=ORDERS) -> np.ndarray:
     rows = []
     for i in range(len(samples)):
         handle.module.zero_grad(set_to_none=True)
-        (-handle.score(samples.take([i])).token_mean()).backward()
+        ids, _ = handle.batch([handle.encode(samples[i])])
+        handle.module(input_ids=ids, labels=ids, use_cache=False).loss.backward()
         rows.append([[float(REDUCED[o](p.grad)) for o in orders] for p in handle.module.parameters()])
     handle.module.zero_grad(set_to_none=True)
     return np.array(rows)

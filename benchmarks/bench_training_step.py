@@ -2,8 +2,9 @@
 
     python benchmarks/bench_training_step.py
 
-GPT-NeoX, hidden 256, 12 layers, 16,384 tokens, random weights; 4 records to forget and 8 to keep, passages of which the second
-half is the answer that is scored. Losses are first shown to be the same.
+Two GPT-NeoX shapes with random weights: hidden 256, 12 layers, 16,384 tokens; and Pythia-70m's (hidden 512, 6 layers, 50,304
+tokens). 4 records to forget and 8 to keep, passages of which the second half is the answer that is scored. Losses are
+first shown to be the same.
 
 NPO. Ours: the reference's log-probabilities read back (they cost one pass before training, not counted), forget and retain
 in one forward pass, the output matrix on scored positions only. Obvious: a second model asked at every step, forget and retain
@@ -18,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from _side_by_side import compare, model, texts
+from _side_by_side import compare, model, pythia, texts
 from torch.nn import functional
 
 from rasura.core.types import Request, Samples
@@ -28,12 +29,18 @@ from rasura.models.fresh import gpt_neox, wrap_tokenizer
 from rasura.training.frozen import Frozen
 
 
-def setting() -> tuple:
+def request_of(records: Samples) -> Request:
+    """Passages whose second half is scored."""
+    answers = Samples(replace(s, start=len(s.text) // 2) for s in records.take(range(12)))
+    return Request(answers.take(range(4)), answers.take(range(4, 12)))
+
+
+def deep():
+    """Hidden 256, 12 layers, 16,384 tokens."""
     tokenizer = wrap_tokenizer(model().tokenizer.backend_tokenizer, context=128)
     handle = gpt_neox(tokenizer, hidden=256, layers=12, heads=4, context=128, seed=0)
     handle.module.resize_token_embeddings(16_384, mean_resizing=False)
-    records = Samples(replace(s, start=len(s.text) // 2) for s in texts(12))
-    return handle, Request(records.take(range(4)), records.take(range(4, 12)))
+    return handle
 
 
 def labelled(handle, samples) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -91,33 +98,39 @@ def stepped(student, loss: torch.Tensor) -> None:
 
 
 def side_by_side(what: str, student, fast, slow, floor: float) -> None:
-    a, b = float(fast()), float(slow())
+    a, b = (float(way().detach()) for way in (fast, slow))
     assert abs(a - b) < 1e-5 * abs(b), f"two ways, one loss: {a} and {b}"
     ways = {"ours": lambda: stepped(student, fast()), "obvious": lambda: stepped(student, slow())}
-    compare(what, ways, floor=floor, repeats=5)
+    compare(what, ways, floor=floor, repeats=3)
 
 
-if __name__ == "__main__":
-    handle, request = setting()
+def measure(what: str, handle, request: Request) -> None:
     reference, student = handle.clone(), handle.clone()
     with torch.no_grad():
         for p in student.module.parameters():
             p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))  # some steps into training
     frozen = Frozen(handle, request=request)
     side_by_side(
-        "an NPO step on 4 + 8 records",
+        f"an NPO step on 4 + 8 records, {what}",
         student,
         lambda: ours(NPO(), student, frozen, request),
         lambda: npo_obvious(student, reference, request),
         floor=1.5,
     )
     objective = RMU()
-    student = objective.select(student, request).model
-    layer, control = objective.at(student), objective._control(frozen, objective.at(student))
+    moved = objective.select(student, request).model
+    layer, control = objective.at(moved), objective._control(frozen, objective.at(moved))
     side_by_side(
-        f"an RMU step on 4 + 8 records, layer {layer} of {student.layers}",
-        student,
-        lambda: ours(objective, student, frozen, request),
-        lambda: rmu_obvious(student, reference, request, control, layer),
+        f"an RMU step on 4 + 8 records, layer {layer} of {moved.layers}, {what}",
+        moved,
+        lambda: ours(objective, moved, frozen, request),
+        lambda: rmu_obvious(moved, reference, request, control, layer),
         floor=3.0,
     )
+
+
+if __name__ == "__main__":
+    passages = texts(64)
+    measure("hidden 256, 16,384 tokens", deep(), request_of(passages))
+    wide = pythia(passages)[0]
+    measure("hidden 512, 50,304 tokens", wide, request_of(wide.fit(passages, truncate=True)))

@@ -160,3 +160,17 @@ def test_float16_and_float32_score_alike(neox):
     assert np.allclose(
         half.score(samples).sample_means().detach(), neox.score(samples).sample_means().detach(), atol=0.1
     )
+
+
+def test_with_gradients_the_output_matrix_is_applied_to_many_tokens_at_once(monkeypatch):
+    """Each chunk adds to the gradient of the whole matrix, so small chunks cost more than they save."""
+    from rasura.models import causal_lm
+
+    monkeypatch.setitem(causal_lm.HEAD_CHUNK, "cpu", 1)
+    model, sizes = _tiny.neox(1), []
+    encoded = [model.encode(s) for s in Samples.of(_tiny.texts(12, 5))]
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            sizes.append([len(row) for row, _, _ in model.scored_logits(encoded)])
+    tokens = sum(e.scored for e in encoded)
+    assert sizes[0][0] == min(256, tokens) and sum(sizes[0]) == tokens and sizes[1] == [1] * tokens

@@ -48,12 +48,12 @@ def arrays(ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[np.nda
     return np.array(ids, dtype=np.int64), np.maximum.accumulate(ends) if len(ends) else ends
 
 
-def even_parts(encoded: Sequence[Encoded], device: Any) -> Iterator[tuple[int, Sequence[Encoded]]]:
-    """Runs of texts of similar length, with the index of the first; one run where gradients or a GPU want it whole."""
+def even_parts(encoded: Sequence[Encoded], *, cut: bool) -> Iterator[tuple[int, Sequence[Encoded]]]:
+    """Runs of texts of similar length, with the index of the first; one run without ``cut``, and for gradients."""
     import torch
 
     at = 0
-    if device.type == "cpu" and not torch.is_grad_enabled():
+    if cut and not torch.is_grad_enabled():
         for i, e in enumerate(encoded):
             longest = len(encoded[at].ids)
             if not EVEN * longest <= len(e.ids) <= longest and longest * (i - at) >= PART_TOKENS:

@@ -82,6 +82,7 @@ class CausalLM:
     """
 
     modality = "text"
+    cuts_batches = True  # where texts get shorter; off while several processes have to make equal passes
 
     def __init__(self, module: Any, tokenizer: Any, *, name: str = "model", treatments: tuple[str, ...] = ()) -> None:
         self.module = module.eval()
@@ -302,10 +303,16 @@ class CausalLM:
             return bool(torch.allclose(own, self.base.get_output_embeddings()(hidden).float(), atol=1e-3, rtol=1e-3))
 
     def scored_logits(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
+        """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them.
+
+        With gradients a chunk has twice as many tokens at least: each adds to the gradient of the whole output matrix.
+        """
+        import torch
+
         held = HEAD_CHUNK.get(self.device.type, HEAD_CHUNK["cuda"])
-        width = max(HEAD_ROWS, held // int(self.base.get_output_embeddings().weight.shape[0]))
-        for first, even in even_parts(encoded, self.device):
+        fewest = 2 * HEAD_ROWS if torch.is_grad_enabled() else HEAD_ROWS
+        width = max(fewest, held // int(self.base.get_output_embeddings().weight.shape[0]))
+        for first, even in even_parts(encoded, cut=self.cuts_batches and self.device.type == "cpu"):
             hidden = self.last_hidden(even)
             row, position, target = self.scored_positions(even)
             for at in range(0, len(row), width):

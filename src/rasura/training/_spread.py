@@ -118,6 +118,7 @@ class Spread(Alone):
         """
         blocks = _shard(model) if self.sharded else []
         model.score, model.hidden_at = self._score(model.score), self._hidden(model.hidden_at)  # type: ignore[method-assign]
+        model.cuts_batches = not self.sharded
         try:
             yield
         except RuntimeError as error:
@@ -125,7 +126,7 @@ class Spread(Alone):
                 raise
             raise lost(error) from None
         finally:
-            del model.score, model.hidden_at  # the class's own again
+            del model.score, model.hidden_at, model.cuts_batches  # the class's own again
         for restore in blocks:
             restore()
 
