@@ -67,9 +67,9 @@ def test_a_batch_cut_where_texts_get_shorter_gives_the_rows_of_each_text_alone(m
     model, batch = neox(), texts()
     encoded = model.encode_all(batch)
     with torch.no_grad():
-        parts = list(even_parts(encoded, model.device))
+        parts = list(even_parts(encoded, cut=True))
     assert len(parts) > 2 and [e for _, part in parts for e in part] == encoded
-    assert len(list(even_parts(encoded, model.device))) == 1  # with gradients the batch stays whole
+    assert len(list(even_parts(encoded, cut=True))) == 1  # with gradients the batch stays whole
     together = TokenStatistics().measure(model, batch)
     for i, sample in enumerate(batch):
         alone = TokenStatistics().measure(model, Samples([sample]))
