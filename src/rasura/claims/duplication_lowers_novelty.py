@@ -122,7 +122,7 @@ def _table(seeds: Sequence[MoleculeData]) -> list[tuple[str, ...]]:
     curves = {name: [novelty_curve(data.draws(name)) for data in seeds] for name in CORPORA}
     for k, point in enumerate(curves[DUPLICATED][0]):
         cells = [
-            words(average([getattr(curve[k], what) for curve in curves[name]]))
+            words(clipped(average([getattr(curve[k], what) for curve in curves[name]])))
             for name in CORPORA
             for what in ("valid", "unique", "novel")
         ]
