@@ -19,6 +19,7 @@ from rasura.core.types import Ask, Sample, Samples
 from rasura.models.causal_lm import CausalLM
 from rasura.models.noise import WeightNoise
 from rasura.observations import _per_sample_gradients as gradients
+from rasura.observations import gradient_norms
 from rasura.observations._engine import Engine
 from rasura.observations._factored_norms import Factors, inner, squared
 from rasura.observations._module_gradients import NotCovered, kind_of
@@ -232,6 +233,21 @@ def test_blocks_of_any_size_give_the_same(name, monkeypatch):
     torch.testing.assert_close(single.inputs, whole.inputs)
     alone = gradients.batched(model, encoded, gradients.Wanted(("2",)))
     torch.testing.assert_close(alone.parameters[..., 1], whole.parameters[..., 1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_in_parts_keeps_its_order(monkeypatch):
+    model = MODELS["neox"]()
+    samples = Samples([Sample("none", ""), *built([(n, 7 * n, 0) for n in (9, 3, 12, 3, 7)])])
+    whole = GradientNorms().measure(model, samples)
+    monkeypatch.setattr(gradient_norms, "CPU_TOKENS", 40)
+    encoded = [model.encode(s) for s in samples]
+    parts = gradient_norms._parts(encoded, [1, 2, 3, 4, 5], "cpu")
+    assert len(parts) > 1 and sorted(i for part in parts for i in part) == [1, 2, 3, 4, 5]
+    assert all(len(part) == 1 or len(part) * max(len(encoded[i].ids) for i in part) <= 40 for part in parts)
+    found = GradientNorms().measure(model, samples)
+    assert found.reason.tolist() == whole.reason.tolist() and found.tokens.tolist() == whole.tokens.tolist()
+    np.testing.assert_allclose(found.l2.values, whole.l2.values, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.input_l1, whole.input_l1, rtol=1e-4)
 
 
 def test_the_callers_model_keeps_its_flags_and_gradients():
