@@ -104,13 +104,17 @@ def erase(
     if options["as_json"]:
         emit(erased.record, True)
         return
-    say(erased.record.verdict)
-    say(f"weights changed: {erased.record.changed_parameters.value:.1%}; stopped by: {erased.record.stopped}")
-    for warning in erased.record.warnings:
-        say(f"warning: {warning}")
-    for name, value in erased.record.derived.items():
-        say(f"{name.replace('_', ' ')}: {value:.4g}")
     asked = f"--concept '{concept}'" if forget is None else f"--forget {forget}"
-    say(
-        f"\nmodel and record: {folder} ({path.name})\nnext: rasura verify {model} {folder} {asked} --retain {retain or '...'}"
-    )
+    _tell(erased.record, f"model and record: {folder} ({path.name})")
+    say(f"next: rasura verify {model} {folder} {asked} --retain {retain or '...'}")
+
+
+def _tell(record: Any, where: str) -> None:
+    """The erasure as a person reads it at the terminal."""
+    say(record.verdict)
+    say(f"weights changed: {record.changed_parameters.value:.1%}; stopped by: {record.stopped}")
+    for warning in record.warnings:
+        say(f"warning: {warning}")
+    for name, value in record.derived.items():
+        say(f"{name.replace('_', ' ')}: {value:.4g}")
+    say(f"\n{where}")
