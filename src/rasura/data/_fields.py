@@ -18,6 +18,7 @@ MARK = "rasura"  # a line with this field was written by write_samples: its posi
 MARK_VERSION = 1
 NAME = re.compile(r"[A-Za-z_][\w.\-]{0,31}", re.ASCII)
 LISTED = 12
+COMPARED = 1000  # names a wrong one is compared with; a row can have a million
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Fields:
 
     def sample(self, row: Row, otherwise: str) -> Sample:
         """The row as a sample; ``otherwise`` is its id when it has none. Raises BadInput."""
-        prompt = "" if self.prompt is None else _text(row, self.prompt)
-        text = prompt + _text(row, self.text)
+        prompt = "" if self.prompt is None else text_of(row, self.prompt)
+        text = prompt + text_of(row, self.text)
         extra = _marked(row, len(text) - len(prompt)) if type(row.fields.get(MARK)) is int else {}
         repeats = _count(row, self.repeats) if self.repeats is not None else extra.get("repeats")
         secret = extra.get("secret")
@@ -51,7 +52,7 @@ class Fields:
             repeats=repeats,
             family=extra.get("family", ""),
             picture=_picture(row, self.picture) if self.picture is not None else extra.get("picture"),
-            shows=_text(row, self.shows) if self.shows is not None else extra.get("shows", ""),
+            shows=text_of(row, self.shows) if self.shows is not None else extra.get("shows", ""),
         )
 
     def _id(self, row: Row) -> str:
@@ -75,7 +76,7 @@ def _value(row: Row, field: str) -> Any:
 def _offer(field: str, row: Row) -> str:
     """The fields that exist. Names that do not look like names are counted only: they may be somebody's words."""
     plain = [name for name in row.names if NAME.fullmatch(name)]
-    close = difflib.get_close_matches(field, plain, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(field[:100], plain[:COMPARED], n=1, cutoff=0.6)
     others = len(row.names) - min(len(plain), LISTED)
     listed = [*plain[:LISTED], *([f"{others} more"] if others and plain else [])]
     hint = f"did you mean '{close[0]}'? " if close else ""
@@ -84,7 +85,8 @@ def _offer(field: str, row: Row) -> str:
     )
 
 
-def _text(row: Row, field: str) -> str:
+def text_of(row: Row, field: str) -> str:
+    """The text in a field. Raises BadInput for anything else, and for characters no model can be given."""
     value = _value(row, field)
     if not isinstance(value, str):
         raise _wrong(row, field, "text", value)
@@ -138,7 +140,7 @@ def _marked(row: Row, length: int) -> dict[str, Any]:
         found["repeats"] = _count(row, "repeats")
     for field in ("family", "shows"):
         if row.fields.get(field) is not None:
-            found[field] = _text(row, field)
+            found[field] = text_of(row, field)
     if row.fields.get("picture") is not None:
         found["picture"] = _picture(row, "picture")
     return found
@@ -149,7 +151,7 @@ def _picture(row: Row, field: str) -> Picture:
     if _missing(_value(row, field)):
         raise row.bad("a caption without a picture: expected the path of one", field)
     try:
-        return read_picture(Path(row.source).parent / _text(row, field))
+        return read_picture(Path(row.source).parent / text_of(row, field))
     except BadInput as error:
         raise row.bad(str(error), field) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import IO, Any
 from ..core.errors import BadInput
 
 RECORD_LIMIT = 100_000_000  # bytes of one record; a longer line is a file of another kind
+FREE = 32_000_000  # bytes a gzip file may unpack to whatever its own size
+RATIO = 200  # times its own size it may unpack to beyond that; text takes 3 to 20, and the most there can be is 1032
+PIECE = 1 << 24  # bytes read at once where all of a file is wanted
 LONG_NAME = 400  # characters of a name that a message shows
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
 MAGIC = {
@@ -65,7 +69,9 @@ def bad(source: str | Path, where: str, problem: str) -> BadInput:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked when its name ends in .gz."""
+    """The file's bytes, unpacked when its name ends in .gz. A pipe or a device could go on for ever and is refused."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise bad(path, "", "not a regular file")
     try:
         stream: Any = gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
     except OSError as error:
@@ -77,11 +83,21 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def read(path: Path, stream: IO[bytes], size: int, line: bool = True, where: str = "") -> bytes:
     """The next line, or as many as ``size`` bytes; damage becomes a message."""
     try:
-        return stream.readline(size) if line else stream.read(size)
+        found = stream.readline(size) if line else stream.read(size)
+        _check_ratio(path, stream)
+        return found
     except DAMAGED:
         raise bad(path, where, "damaged gzip file; get it again") from None
     except OSError as error:
         raise bad(path, where, f"cannot be read ({error.strerror or type(error).__name__})") from None
+
+
+def _check_ratio(path: Path, stream: IO[bytes]) -> None:
+    """A few kilobytes of gzip can unpack to gigabytes of nothing. Raises BadInput long before they are read."""
+    if not isinstance(stream, gzip.GzipFile) or (unpacked := stream.tell()) <= FREE:
+        return
+    if unpacked > RATIO * os.fstat(stream.fileno()).st_size:
+        raise bad(path, "", f"unpacks to more than {RATIO} times its size, as no text does; unpack it by hand to look")
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -100,11 +116,15 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def whole(path: Path, limit: int, advice: str) -> str:
     """All of a file's text. Raises BadInput beyond ``limit`` bytes."""
+    raw = bytearray()
     with opened(path) as stream:
-        raw = read(path, stream, limit + 1, line=False)
-    if len(raw) > limit:
-        raise bad(path, "", f"larger than {limit // 10**6} MB; {advice}")
-    return decoded(path, "", raw, first=True)
+        if not isinstance(stream, gzip.GzipFile) and os.fstat(stream.fileno()).st_size > limit:
+            raise bad(path, "", f"larger than {limit // 10**6} MB; {advice}")
+        while piece := read(path, stream, min(PIECE, limit + 1 - len(raw)), line=False):
+            raw += piece
+            if len(raw) > limit:
+                raise bad(path, "", f"larger than {limit // 10**6} MB; {advice}")
+    return decoded(path, "", bytes(raw), first=True)
 
 
 def first_character(path: Path) -> str:

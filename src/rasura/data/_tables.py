@@ -86,12 +86,12 @@ def _cells(path: Path, where: str, table: Iterator[list[str]]) -> list[str] | No
 
 def _header(path: Path, where: str, cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
-    twice = [i + 1 for i, name in enumerate(names) if name and names.index(name) != i]
-    if twice:
-        first = names.index(names[twice[0] - 1]) + 1
-        raise bad(
-            path, where, f"columns {first} and {twice[0]} have the same name; the first line must name the columns"
-        )
+    first: dict[str, int] = {}
+    for i, name in enumerate(names, start=1):
+        if name and first.setdefault(name, i) != i:
+            raise bad(
+                path, where, f"columns {first[name]} and {i} have the same name; the first line must name the columns"
+            )
     other = [
         words
         for mark, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"))

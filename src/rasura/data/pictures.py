@@ -15,8 +15,11 @@ import numpy as np
 
 from ..core.errors import BadInput
 from ..core.types import Picture, Sample
+from ._source import shown as shown_name
 
 LARGEST = 64_000_000  # pixels: 8000 x 8000
+# what a decoder is used for: others of the library run programs (PostScript) or are seldom looked after
+DECODED = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -32,22 +35,23 @@ def open_picture(path: str | Path) -> np.ndarray:
     """RGB pixels: (H, W, 3) uint8."""
     from PIL import Image, ImageOps
 
-    path = Path(path)
+    path, name = Path(path), shown_name(path)
     if not path.is_file():
-        raise BadInput(f"{path}: no such picture")
+        raise BadInput(f"{name}: no such picture")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd about a file and does no harm
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=DECODED) as image:
                 if image.width * image.height > LARGEST:
-                    raise BadInput(f"{path}: {image.width} x {image.height} pixels, more than {LARGEST:,}: not opened")
+                    raise BadInput(f"{name}: {image.width} x {image.height} pixels, more than {LARGEST:,}: not opened")
                 return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadInput(f"{path}: a picture that unpacks to more than {LARGEST:,} pixels: not opened") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path}: a damaged picture, or none at all ({type(error).__name__})") from None
+        raise BadInput(f"{name}: a picture that unpacks to more than {LARGEST:,} pixels: not opened") from None
+    except BadInput:
+        raise
+    except Exception as error:  # the decoders raise what their parts raise: struct.error, KeyError, zlib.error, ...
+        raise BadInput(f"{name}: a damaged picture, or none at all ({type(error).__name__})") from None
 
 
 def pixels(sample: Sample, side: int) -> np.ndarray:

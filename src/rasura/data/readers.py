@@ -6,6 +6,7 @@ record: not its text, not its id.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_samples(
     A record with an empty text is kept, since a model may be asked about it and answers NaN; ``checks.count_empty``
     counts them. Raises BadInput when all are empty, when there are none, and for everything else wrong with a file.
     """
-    if limit is not None and limit < 1:
+    if limit is not None and not 1 <= limit <= sys.maxsize:
         raise BadInput(f"limit: expected a whole number from 1, found {limit}")
     source = metadata_of(source)
     if picture_field is None and holds_pictures(source):

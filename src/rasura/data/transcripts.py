@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Sample, Samples
+from ._fields import text_of
 from ._json import jsonl_rows
 from ._source import Row, bad
+
+LARGEST = 2**53  # up to here float64 tells whole numbers apart
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def read_transcript(path: str | Path) -> Transcript:
     samples, positions, blocks = [], [], []
     names: dict[Any, int] = {}
     for row in jsonl_rows(path):
-        samples.append(Sample(str(len(samples)), _text(row)))
+        samples.append(Sample(str(len(samples)), text_of(row, "text")))
         positions.append(_position(row))
         blocks.append(_block(row, names))
     if not samples:
@@ -44,16 +46,10 @@ def read_transcript(path: str | Path) -> Transcript:
     return Transcript(Samples(samples), np.array(positions, dtype=np.float64), np.array(blocks, dtype=np.int64))
 
 
-def _text(row: Row) -> str:
-    if not isinstance(row.fields.get("text"), str):
-        raise row.bad("expected text", "text")
-    return row.fields["text"]
-
-
 def _position(row: Row) -> float:
     field = "position" if "position" in row.fields else "step"
     value = row.fields.get(field)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
         raise row.bad("expected a number: the training step, or the place in the order", field)
     return float(value)
 

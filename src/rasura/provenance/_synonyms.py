@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.errors import BadInput
 
 BUILT_IN = Path(__file__).with_name("synonyms.txt")
+LARGEST_FILE = 100_000_000  # bytes
 ENTRY = re.compile(r"([a-z]+)\s+([0-9.]+)")
 
 
@@ -61,6 +62,10 @@ def synonym_table(path: str = "") -> SynonymTable:
 
 
 def _lines(path: str) -> list[str]:
+    if path and (not Path(path).is_file() or Path(path).stat().st_size > LARGEST_FILE):  # a device has no end
+        raise BadInput(
+            f"{path}: the synonym table cannot be read (no file, or one of more than {LARGEST_FILE // 10**6} MB)"
+        )
     try:
         return Path(path or BUILT_IN).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

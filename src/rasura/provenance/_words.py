@@ -27,6 +27,7 @@ house inlet kettle kiln ladder lamp lane lantern lattice ledge lodge loft loom m
 path patch pier pond porch quay quill ridge ring river road roof sail shelf shore spire spring
 steps thicket timber tower trail tunnel turret vale valley wharf window
 """.split()
+LARGEST_FILE = 100_000_000  # bytes of a list or table
 
 
 @cache
@@ -40,6 +41,10 @@ def word_list(path: str = "") -> tuple[str, ...]:
     if not path:
         return tuple(a + b for a in BEGINNINGS for b in ENDS)
     try:
+        if not Path(path).is_file() or Path(path).stat().st_size > LARGEST_FILE:  # a device has no end
+            raise BadInput(
+                f"{path}: the word list cannot be read (no file, or one of more than {LARGEST_FILE // 10**6} MB)"
+            )
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: the word list cannot be read ({type(error).__name__})") from None
