@@ -23,6 +23,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 100  # characters of a wrong name an error repeats
+LISTED = 24  # names an error lists: one line stays one that is read
+
 
 class RasuraError(Exception):
     """Base of everything this package raises on purpose."""
@@ -36,9 +39,14 @@ class UnknownMethod(RasuraError, LookupError):
     """No method of this name in this family."""
 
     def __init__(self, family: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
+        known, name = sorted(known), "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:LONGEST])
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known) or 'none'}"
+        rest = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        hint = (
+            f"did you mean {' or '.join(close)}?"
+            if close
+            else f"there are: {', '.join(known[:LISTED]) or 'none'}{rest}"
+        )
         super().__init__(f"no {family} method is called '{name}'; {hint}")
 
 

@@ -7,7 +7,6 @@ so the same run gives the same bytes.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import tempfile
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ._record_json import decode, encode
+from ._record_json import decode, dumped, encode, loaded
 from ._record_parts import (  # noqa: F401 (all of them are part of this module's vocabulary)
     Cost,
     Decisions,
@@ -37,6 +36,7 @@ from .errors import BadInput
 from .types import Budget, Estimate
 
 SCHEMA = 1
+LARGEST = 256_000_000  # bytes of a record; with all its pictures it has some millions
 
 
 @dataclass(frozen=True)
@@ -275,21 +275,18 @@ RECORDS: dict[str, type] = {
 def to_json(record: Any) -> str:
     """The record as JSON text: sorted keys, NaN and infinities as strings, so any JSON reader takes it."""
     body = {"record": type(record).__name__, "schema": SCHEMA, **encode(record)}
-    return json.dumps(body, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return dumped(body) + "\n"
 
 
 def from_json(text: str, where: str = "record") -> Any:
     """A record from its JSON text. Raises BadInput naming the field that does not fit."""
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise BadInput(f"{where}: not JSON ({error})") from None
-    if not isinstance(body, dict) or body.get("record") not in RECORDS:
+    body = loaded(text, where)
+    if not isinstance(body, dict) or not isinstance(body.get("record"), str) or body["record"] not in RECORDS:
         raise BadInput(
             f"{where}: not a record of this program (expected a 'record' field naming one of {', '.join(RECORDS)})"
         )
-    if body.get("schema") != SCHEMA:
-        raise BadInput(f"{where}: schema {body.get('schema')}, this version reads schema {SCHEMA}")
+    if body.get("schema") != SCHEMA or type(body["schema"]) is not int:
+        raise BadInput(f"{where}: schema {ascii(body.get('schema'))[:60]}, this version reads schema {SCHEMA}")
     return decode(RECORDS[body["record"]], {k: v for k, v in body.items() if k not in ("record", "schema")}, where)
 
 
@@ -324,10 +321,20 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def read(path: Path) -> Any:
-    """A record from a file."""
+    """A record from a file. Raises BadInput."""
+    return from_json(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that should hold a record. Raises BadInput for what is no file, too large, or not UTF-8."""
+    path = Path(path)
     try:
-        return from_json(Path(path).read_text(encoding="utf-8"), str(path))
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: not UTF-8 text, so not a record") from None
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path}: not a file, so not a record")
+        if path.stat().st_size > LARGEST:
+            raise BadInput(f"{path}: larger than {LARGEST // 10**6} MB, so not a record")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: not UTF-8 text, so not a record") from None

@@ -11,7 +11,7 @@ import numpy as np
 from rasura.core.records import DoseRow, SignalResult, Step
 from rasura.core.types import Estimate
 from rasura.report._format import clip, interval_text, value_text
-from rasura.report._marks import dot, drawable, ends, share_label, span
+from rasura.report._marks import LARGEST, dot, drawable, ends, share_label, span
 from rasura.report._svg import (
     DASHES,
     INK,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FLOOR = 1e-3  # lowest rate on the ROC's axes
 HIGHLIGHTED = len(SERIES)
+
+LARGEST_STEP = 10**12  # a transcript that says more is no training
 
 
 @drawn
@@ -215,7 +217,7 @@ def transcript(steps: Sequence[Step]) -> Figure | None:
     if len(steps) < 2:
         return None
     kept = sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(len(steps), 400))})
-    x = [steps[i].step for i in kept]
+    x = [float(min(max(steps[i].step, -LARGEST_STEP), LARGEST_STEP)) for i in kept]
     figure = canvas(262)
     for i, (label, colour, values) in enumerate(
         (
@@ -224,7 +226,7 @@ def transcript(steps: Sequence[Step]) -> Figure | None:
         )
     ):
         axes = panel(figure, 52, 8 + i * 116, 318, 98)
-        finite = [v if math.isfinite(v) else math.nan for v in values]
+        finite = [v if abs(v) < LARGEST else math.nan for v in values]
         axes.plot(x, finite, color=colour, linewidth=1.6, marker=MARKERS[i] if len(x) <= 25 else "", markersize=3.2)
         axes.grid(True, axis="y", color=SHADE, linewidth=0.7)
         axes.set_axisbelow(True)

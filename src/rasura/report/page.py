@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rasura.core.errors import BadInput
-from rasura.core.records import RECORDS, Audit, Erasure, Extraction, Verdict, Verification, Windows, read, write_whole
+from rasura.core.records import (
+    RECORDS,
+    Audit,
+    Erasure,
+    Extraction,
+    Verdict,
+    Verification,
+    Windows,
+    loaded,
+    read,
+    read_text,
+    write_whole,
+)
 from rasura.report import _answers, _curves, _format, _key_figures, _pictures, _plots, _svg, _view, _windows
 
 if TYPE_CHECKING:
@@ -52,8 +64,10 @@ def write_report(
     read it. BadInput if there is no record, if one does not fit, or if ``out`` cannot be written.
     """
     files = _files(folder_or_files)
-    text = render([read(file) for file in files], reveal=reveal)
     out = Path(out) if out is not None else files[0].parent / "report.html"
+    if any(out.resolve() == file.resolve() for file in files):
+        raise BadInput(f"{out}: a record the page is made from; choose another place for the report")
+    text = render([read(file) for file in files], reveal=reveal)
     try:
         write_whole(out, text.encode("utf-8"))
     except OSError as error:
@@ -89,11 +103,9 @@ def _files(folder_or_files: Path | str | Iterable[Path | str]) -> list[Path]:
 
 def _may_be_record(file: Path) -> bool:
     """False only for JSON that is clearly something else; what is damaged goes on to ``read`` and its message."""
-    import json
-
     try:
-        body = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+        body = loaded(read_text(file), str(file))
+    except BadInput:
         return True
     return isinstance(body, dict) and "record" in body
 
