@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadInput, UnsafeModel
-from ._loading import check_finite, first_line, is_hub_id, quiet_library
+from ._loading import check_finite, device_of, first_line, is_hub_id, quiet_library
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,6 @@ def _check(path: str, folder: Path) -> None:
 
 
 def _load_own(folder: Path, device: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -70,10 +69,10 @@ def _load_own(folder: Path, device: str) -> tuple[Any, dict[str, Any], dict[str,
         network = picture_net()(**about["network"])
         network.load_state_dict(load_file(folder / "judge.safetensors"))
         attributes, confusion = about["attributes"], about["confusion"]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # a damaged file shows as whatever the library stumbled over
         raise BadInput(f"{folder}: a damaged judge ({first_line(error)})") from None
     check_finite(network, str(folder))
-    return network.to(_device(device)), attributes, confusion
+    return network.to(device_of(device)), attributes, confusion
 
 
 def _transformers(path: str, device: str, kind: str) -> tuple[Any, dict[str, Any]]:
@@ -84,16 +83,10 @@ def _transformers(path: str, device: str, kind: str) -> tuple[Any, dict[str, Any
     try:
         model = getattr(transformers, kind).from_pretrained(path, dtype="float32", use_safetensors=True)
         settings = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(path)[0]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # a damaged file shows as whatever the library stumbled over
         raise BadInput(f"{path}: cannot be loaded as {kind} with a preprocessor ({first_line(error)})") from None
     check_finite(model, path)
-    return model.to(_device(device)).eval(), settings
-
-
-def _device(device: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return model.to(device_of(device)).eval(), settings
 
 
 def sized(pictures: torch.Tensor, side: int, crop: int | None = None) -> torch.Tensor:

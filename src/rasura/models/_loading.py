@@ -6,16 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadInput, UnsafeModel
+from ..core.errors import BadInput
+from ._folder import check_folder as _check_folder
 
-_TOKENIZERS = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
+WHOLE = ("AutoModelForCausalLM", "AutoModelForMaskedLM")  # what every tensor is needed of
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+PLAIN_TEXT = "The quick brown fox, 0123456789: jumps over C1=CC=CC=C1 the lazy dog. \u4e2d\u6587 \u0434\u0430"
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 
 
@@ -38,6 +34,8 @@ def load_parts(
     module = _load_module(kind, where, device, dtype, allow_pickle, trust_remote_code)
     tokenizer = _load_tokenizer(where, trust_remote_code)
     check_finite(module, path)
+    if not tokenizer(PLAIN_TEXT)["input_ids"]:
+        raise BadInput(f"{path}: its tokenizer makes no tokens of plain text")
     largest = max(tokenizer.get_vocab().values())
     rows = module.get_input_embeddings().weight.shape[0]
     if largest >= rows:
@@ -52,40 +50,58 @@ def is_hub_id(path: str) -> bool:
     return bool(_HUB_ID.match(str(path))) and not str(path).startswith((".", "/", "~"))
 
 
-def _check_folder(folder: Path, allow_pickle: bool, trust_remote_code: bool) -> None:
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: a file; a model is a folder with config.json and weights")
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"{folder}: not a model folder (no config.json)")
-    if not any(folder.glob("*.safetensors")) and not allow_pickle:
-        if any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth")):
-            raise UnsafeModel(
-                f"{folder}: weights are pickled, loading them can run code; convert to safetensors or pass --allow-pickle"
-            )
-        raise BadInput(f"{folder}: no weights (*.safetensors) in it")
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise BadInput(f"{folder}: no tokenizer in it (expected one of {', '.join(_TOKENIZERS)})")
-    if not trust_remote_code and '"auto_map"' in (folder / "config.json").read_text(errors="replace"):
-        raise UnsafeModel(
-            f"{folder}: config.json asks to run code that comes with the model; read it, then pass --trust-remote-code"
-        )
-
-
 def _load_module(auto: str, path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_code: bool) -> Any:
-    import torch
     import transformers
 
     quiet_library()
 
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    kind = ("float32" if chosen == "cpu" else "auto") if dtype == "auto" else dtype
+    chosen = device_of(device)
+    kind = ("float32" if chosen == "cpu" else "auto") if dtype == "auto" else checked_dtype(dtype)
     try:
-        module = getattr(transformers, auto).from_pretrained(
-            path, dtype=kind, trust_remote_code=trust_remote_code, use_safetensors=None if allow_pickle else True
+        module, story = getattr(transformers, auto).from_pretrained(
+            path,
+            dtype=kind,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
         )
-        return module.to(chosen).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BadInput(f"{path}: cannot be loaded as a language model ({first_line(error)})") from None
+        module = module.to(chosen).eval()
+    except Exception as error:  # a damaged file shows as whatever the library stumbled over
+        raise BadInput(f"{path}: cannot be loaded as a language model ({_why(error)})") from None
+    missing = sorted(story.get("missing_keys") or ())
+    if missing and auto in WHOLE:  # the library fills what is missing at random and goes on
+        raise BadInput(
+            f"{path}: {len(missing)} tensors of the model are missing from its weights, the first {missing[0]}"
+        )
+    return module
+
+
+def device_of(device: str) -> str:
+    """The device asked for. Raises BadInput when it is none, or not here."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # RuntimeError, AssertionError, NotImplementedError: one a back end
+        raise BadInput(
+            f"--device {device}: no such device here ({first_line(error)[:60]}); known are cpu, cuda, cuda:1, mps"
+        ) from None
+    return device
+
+
+def checked_dtype(dtype: str) -> str:
+    """The number format asked for. Raises BadInput."""
+    if dtype not in DTYPES:
+        raise BadInput(f"--dtype {dtype}: no such number format; known are auto, {', '.join(DTYPES)}")
+    return dtype
+
+
+def _why(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):
+        return "its weights have other shapes than config.json says"
+    return first_line(error)
 
 
 def _load_tokenizer(path: str, trust_remote_code: bool) -> Any:
@@ -107,7 +123,9 @@ def check_finite(module: Any, path: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    """What a library says, short: its first line, and the next where the first ends with a colon."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(said[: 2 if said[0].endswith(":") else 1])[:160]
 
 
 def quiet_library() -> None:

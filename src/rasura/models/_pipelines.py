@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadInput, MissingDependency, NotYetSupported, UnsafeModel
-from ._loading import check_finite, first_line, is_hub_id, quiet_library
+from ._folder import read_object
+from ._loading import check_finite, checked_dtype, device_of, first_line, is_hub_id, quiet_library
 
 NEEDED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SUPPORTED = {
@@ -73,11 +73,8 @@ def check(pipeline: Any, path: str) -> None:
 def _check_folder(folder: Path, allow_pickle: bool) -> None:
     if not (folder / "model_index.json").is_file():
         raise BadInput(f"{folder}: not a text-to-image pipeline (no model_index.json)")
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{folder}/model_index.json: cannot be read ({type(error).__name__})") from None
-    kind = index.get("_class_name") if isinstance(index, dict) else None
+    index = read_object(folder / "model_index.json")
+    kind = str(index.get("_class_name"))[:60]
     if "transformer" in index:
         raise NotYetSupported(
             f"{folder}: {kind} denoises with a transformer; supported are {' and '.join(SUPPORTED)}, which have a U-Net"
@@ -96,8 +93,8 @@ def _load(path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_c
 
     quiet_library()
     diffusers = library()
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    kind = ("float32" if chosen == "cpu" else "float16") if dtype == "auto" else dtype
+    chosen = device_of(device)
+    kind = ("float32" if chosen == "cpu" else "float16") if dtype == "auto" else checked_dtype(dtype)
     try:
         pipeline = diffusers.DiffusionPipeline.from_pretrained(
             path,
@@ -105,7 +102,7 @@ def _load(path: str, device: str, dtype: str, allow_pickle: bool, trust_remote_c
             use_safetensors=None if allow_pickle else True,
             trust_remote_code=trust_remote_code,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged file shows as whatever the library stumbled over
         raise BadInput(f"{path}: cannot be loaded as a text-to-image pipeline ({first_line(error)})") from None
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(chosen)

@@ -36,15 +36,15 @@ def load(path: str, *, backend: str = "transformers", **options: Any) -> Any:
 
 def _architectures(path: str) -> list[str]:
     """What the configuration of a folder or hub id names; nothing where it cannot be read, which loading will explain."""
+    from ._folder import architectures, read_object
     from ._loading import is_hub_id
 
-    file = Path(path).expanduser() / "config.json"
+    folder = Path(path).expanduser()
+    if folder.exists() or not is_hub_id(path):
+        return architectures(read_object(folder / "config.json")) if (folder / "config.json").is_file() else []
     try:
-        if not file.is_file() and not Path(path).expanduser().exists() and is_hub_id(path):
-            from huggingface_hub import hf_hub_download
+        from huggingface_hub import hf_hub_download
 
-            file = Path(hf_hub_download(path, "config.json"))
-        config = json.loads(file.read_text(encoding="utf-8"))
+        return architectures(json.loads(Path(hf_hub_download(path, "config.json")).read_text(encoding="utf-8")))
     except Exception:  # whatever is wrong with it, the loader that follows says so in one line
         return []
-    return config.get("architectures") or [] if isinstance(config, dict) else []
