@@ -14,7 +14,7 @@ from typing import Any
 from ._cards import model_cards, population, run_card, used
 from ._inputs import as_model, as_samples, check_modality
 from .core import registry
-from .core.errors import BadInput, UnknownMethod
+from .core.errors import BadInput, UnknownMethod, WrongModality
 from .core.records import Erasure
 from .core.types import Estimate, Request, Sample, Samples
 from .data.checks import check_disjoint
@@ -71,6 +71,10 @@ def as_request(model: Any, forget: Any, retain: Any = None) -> Request:
     A request that names a concept and no records asks for plain prompts of it.
     """
     given = forget if isinstance(forget, Request) else Request()
+    if given.concept and model.modality == "text":
+        raise WrongModality(
+            "a concept is erased from a text-to-image model; a language model forgets records (--forget)"
+        )
     if isinstance(forget, Request):
         forget = given.forget or (_prompts_of(model, given.concept) if given.concept else given.forget)
         retain = given.retain if retain is None else retain

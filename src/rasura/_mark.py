@@ -18,7 +18,7 @@ import numpy as np
 from ._cards import model_cards, notes, population, run_card, unproven, used
 from ._inputs import as_model, check_modality
 from .core import registry
-from .core.errors import BadInput
+from .core.errors import BadInput, RasuraError
 from .core.protocols import Query
 from .core.records import MarkAudit, MarkTest
 from .data.readers import read_samples
@@ -29,6 +29,7 @@ from .observations._engine import Engine
 ALPHA = 0.01  # a finding accuses somebody: stricter than the level of an audit
 KEY = "mark.json"
 KEY_VERSION = 1
+LARGEST_KEY = 100_000_000  # bytes
 
 
 def mark(
@@ -88,13 +89,8 @@ def audit_mark(
 
     Raises BadInput when the key cannot be read, or does not fit its method.
     """
-    body = read_key(key)
-    try:
-        method = registry.make("provenance", body["method"], dict(body["settings"]))
-        method.queries(body["key"], ("target",))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{key}: damaged, or of another version of its method ({type(error).__name__})") from None
-    return _audited(method, body["key"], model, models or {}, engine, "rasura audit --mark")
+    method, evidence = key_of(key)
+    return _audited(method, evidence, model, models or {}, engine, "rasura audit --mark")
 
 
 def audit_transcript(
@@ -116,13 +112,33 @@ def audit_transcript(
     return _audited(chosen, evidence, model, models or {}, engine, "rasura audit --transcript")
 
 
+def key_of(path: str | Path) -> tuple[Any, Mapping[str, Any]]:
+    """The method of a key and what it needs to be tested. Raises BadInput when the two do not fit."""
+    body = read_key(path)
+    try:
+        method = registry.make("provenance", body["method"], dict(body["settings"]))
+        method.queries(body["key"], ("target",))
+    except RasuraError as error:
+        raise BadInput(f"{path}: {error}") from None
+    except Exception as error:  # a key is anybody's file: what its method stumbles over is no fault of the program
+        raise BadInput(f"{path}: damaged, or of another version of its method ({type(error).__name__})") from None
+    return method, body["key"]
+
+
 def read_key(path: str | Path) -> Mapping[str, Any]:
     """The owner's key. Raises BadInput; messages never quote it."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise BadInput(f"{path}: the key cannot be read (not a regular file)")
+        if Path(path).stat().st_size > LARGEST_KEY:
+            raise BadInput(f"{path}: not a key: larger than {LARGEST_KEY // 10**6} MB")
         body = json.loads(Path(path).read_text(encoding="utf-8"))
+        json.dumps(body, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no text for a model
     except OSError as error:
         raise BadInput(f"{path}: the key cannot be read ({error.strerror})") from None
-    except ValueError:
+    except BadInput:
+        raise
+    except (ValueError, RecursionError):
         raise BadInput(f"{path}: not a key: damaged JSON") from None
     if not isinstance(body, dict) or body.get("rasura_mark") != KEY_VERSION or not isinstance(body.get("key"), dict):
         raise BadInput(f"{path}: not a key of this program; rasura mark writes one as {KEY}")

@@ -12,6 +12,20 @@ import click
 
 from ._output import emit, say
 
+LARGEST_COUNT = 2**31 - 1
+COUNT = click.IntRange(1, LARGEST_COUNT)
+SEED = click.IntRange(0, 2**32 - 1)  # what numpy, scikit-learn and torch all take
+
+
+class Share(click.FloatRange):
+    """A number in a range. Of "nan" click only asks whether it lies outside, and it never does."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
 
 def data_options(command: Callable) -> Callable:
     """Which field of a data file is what."""
@@ -31,9 +45,7 @@ def data_options(command: Callable) -> Callable:
             click.option(
                 "--shows-field", default=None, help="Field with what a judge should see in a picture of the text."
             ),
-            click.option(
-                "--limit", type=click.IntRange(1), default=None, help="Read only the first N records of each file."
-            ),
+            click.option("--limit", type=COUNT, default=None, help="Read only the first N records of each file."),
         )
     ):
         command = option(command)
@@ -66,7 +78,7 @@ def run_options(command: Callable) -> Callable:
             ),
             click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache]."),
             engine_option,
-            click.option("--seed", type=int, default=0, show_default=True),
+            click.option("--seed", type=SEED, default=0, show_default=True),
             click.option("--json", "as_json", is_flag=True, help="Print the record as JSON."),
         )
     ):
@@ -147,6 +159,7 @@ def engine_for(store: str | None, crew: Any = None) -> Any:
 
     ``crew``: what ``--engine`` chose; None is this process alone.
     """
+    from rasura.core.errors import BadInput, RasuraError
     from rasura.core.store import Store
     from rasura.observations._engine import Engine, quiet
     from rasura.observations._engine_processes import first
@@ -154,11 +167,20 @@ def engine_for(store: str | None, crew: Any = None) -> Any:
 
     from ._progress import progress
 
-    return Engine(Store(store or default_cache() / "store"), progress if first() else quiet, crew=crew)
+    try:
+        place = Store(store or default_cache() / "store")
+    except (ValueError, ImportError) as error:  # fsspec knows no such kind of URL, or lacks what it needs for it
+        if isinstance(error, RasuraError):
+            raise
+        raise BadInput(f"--store {store}: cannot be used ({error}); name a folder, or a URL fsspec knows") from None
+    return Engine(place, progress if first() else quiet, crew=crew)
 
 
-def prepare_out(out: Path | None) -> Path | None:
-    """The output folder, made and proven writable before any work is done."""
+def prepare_out(out: Path | None, name: str = "") -> Path | None:
+    """The output folder, made and proven writable before any work is done.
+
+    ``name``: the record that will lie there; what is there under its name and is no record is somebody's, and is kept.
+    """
     if out is None:
         return None
     from rasura.core.errors import BadInput
@@ -174,7 +196,22 @@ def prepare_out(out: Path | None) -> Path | None:
         raise BadInput(
             f"{out}: cannot write there ({error.strerror or type(error).__name__}); choose another --out"
         ) from None
+    if name:
+        _check_free(out / f"{name}.json")
     return out
+
+
+def _check_free(path: Path) -> None:
+    from rasura.core.errors import BadInput
+    from rasura.core.records import read
+
+    if path.is_symlink() or path.exists():
+        try:
+            read(path)
+        except BadInput:
+            raise BadInput(
+                f"{path}: is there already and is no record of this version, so nothing is written over it; choose another --out"
+            ) from None
 
 
 def finish(record: Any, out: Path | None, name: str, options: dict[str, Any], text: Callable[[Any], str]) -> int:

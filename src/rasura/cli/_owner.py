@@ -10,7 +10,7 @@ from ._common import engine_for, finish, load_model
 
 def ask(model: str, out: Path | None, options: dict[str, Any]) -> int:
     """``--mark`` or ``--transcript``: run the test, print and write its record, and return the exit code."""
-    from rasura._mark import audit_mark, audit_transcript, read_key, reading
+    from rasura._mark import audit_mark, audit_transcript, key_of, reading
     from rasura.core.errors import BadInput
     from rasura.data.transcripts import read_transcript
 
@@ -21,7 +21,7 @@ def ask(model: str, out: Path | None, options: dict[str, Any]) -> int:
         raise BadInput("--mark and --transcript are two questions: ask them one after the other")
     if key and options["settings"]:
         raise BadInput("--set: the settings of a mark were fixed when it was made and stand in its key")
-    (read_key if key else read_transcript)(key or transcript)  # before the models: a typo costs nothing
+    (key_of if key else read_transcript)(key or transcript)  # before the models: a typo costs nothing
     more: dict[str, Any] = {"engine": engine_for(options["store"], options["engine"])}
     if transcript:
         (more["method"],) = with_settings("provenance", reading("transcript")[:1], options["settings"]) or ()

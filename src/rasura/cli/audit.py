@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ._common import (
+    Share,
     data_options,
     engine_for,
     finish,
@@ -68,7 +69,7 @@ Example:
     help="A signal to run, or several with commas; may be repeated [default: all that are possible].",
 )
 @click.option("--decide-by", default="", help="The signal that gives the verdict per text [default: the plain loss].")
-@click.option("--false-discovery-rate", default=0.05, show_default=True, type=click.FloatRange(0, 1, True, True))
+@click.option("--false-discovery-rate", default=0.05, show_default=True, type=Share(0, 1, True, True))
 @click.option("--coin-flips", is_flag=True, help="Each member was put in by a fair coin: bound the privacy loss.")
 @click.option(
     "--explain-cost", is_flag=True, help="Print the passes planned before they run, and those computed after."
@@ -86,11 +87,13 @@ def audit(model: str, members: str | None, nonmembers: str | None, signals: tupl
     """
     from rasura._audit import audit as run
     from rasura.core.errors import BadInput
+    from rasura.core.registry import name_of
 
     from ._options import with_settings
 
-    out = prepare_out(options["out"])
+    out = prepare_out(options["out"], _record_name(options))
     if options["key"] or options["transcript"]:
+        _check_alone(options, members or nonmembers or signals)
         from ._owner import ask
 
         return ask(model, out, options)
@@ -101,6 +104,8 @@ def audit(model: str, members: str | None, nonmembers: str | None, signals: tupl
     if nonmembers is None:
         raise BadInput("audit needs records that were not trained on: pass --nonmembers FILE")
     chosen = with_settings("signals", _named(signals), options["settings"])
+    if options["decide_by"] and chosen is not None and options["decide_by"] not in map(name_of, chosen):
+        raise BadInput(f"--decide-by {options['decide_by']}: that signal does not run; name it with --signal too")
     sides = [load_samples(path, options) for path in (members, nonmembers)]  # before the models: a typo costs nothing
     told = _told(options)
     arguments = {
@@ -121,6 +126,23 @@ def audit(model: str, members: str | None, nonmembers: str | None, signals: tupl
 
         say(cost_text(record.costs, computed(record.costs, arguments["engine"].passes)))
     return finish(record, out, "audit", options, text)
+
+
+def _record_name(options: dict[str, Any]) -> str:
+    """The record's file, by the question asked."""
+    return "ownership" if options["key"] or options["transcript"] else "windows" if options["windows"] else "audit"
+
+
+def _check_alone(options: dict[str, Any], asked: Any) -> None:
+    """Raises BadInput where options of another question would be read by nobody."""
+    from rasura.core.errors import BadInput
+
+    others = ("windows", "known_members", "known_nonmembers", "prefixes", "shadows", "decide_by", "coin_flips")
+    if asked or any(options[name] for name in others):
+        option = "--mark" if options["key"] else "--transcript"
+        raise BadInput(
+            f"{option} is a question of its own: it takes no --members, --nonmembers, --signal or what goes with them"
+        )
 
 
 def _named(signals: tuple[str, ...]) -> list[str] | None:

@@ -102,15 +102,27 @@ def _others(page: Path, verdicts: Sequence[Any]) -> list[Any]:
     beside = page.with_suffix(".json")
     if not beside.is_file():
         return []
-    known = {v.claim for v in verdicts} | (set(_listed(beside)) - set(registry.names("claims")))
-    bodies = json.loads(beside.read_text(encoding="utf-8"))
+    bodies = _bodies(beside)
+    known = {v.claim for v in verdicts} | ({body["claim"] for body in bodies} - set(registry.names("claims")))
     return [from_json(json.dumps(body), str(beside)) for body in bodies if body["claim"] not in known]
 
 
-def _listed(page: Path) -> list[str]:
+def _bodies(page: Path) -> list[dict[str, Any]]:
+    """The verdicts in the JSON beside a page. Raises BadInput for JSON of anything else."""
     import json
 
-    return [body["claim"] for body in json.loads(page.read_text(encoding="utf-8"))]
+    from rasura.core.errors import BadInput
+    from rasura.core.records import read_text
+
+    try:
+        bodies = json.loads(read_text(page))
+    except (ValueError, RecursionError):
+        bodies = None
+    if not isinstance(bodies, list) or not all(isinstance(b, dict) and isinstance(b.get("claim"), str) for b in bodies):
+        raise BadInput(
+            f"{page}: is there already and holds no verdicts, so nothing is written over it; choose another --write"
+        )
+    return bodies
 
 
 def _writable(page: Path) -> None:
@@ -119,8 +131,14 @@ def _writable(page: Path) -> None:
 
     from rasura.core.errors import BadInput
 
-    if not page.parent.is_dir() or not os.access(page if page.exists() else page.parent, os.W_OK):
+    if page.suffix == ".json":
+        raise BadInput(
+            f"{page}: the JSON lies beside the page under this name; choose another --write, such as claims.md"
+        )
+    if page.is_dir() or not page.parent.is_dir() or not os.access(page if page.exists() else page.parent, os.W_OK):
         raise BadInput(f"{page}: cannot be written; choose another --write")
+    if page.with_suffix(".json").exists():
+        _bodies(page.with_suffix(".json"))
 
 
 def _write(verdicts: Sequence[Any], path: Path) -> list[Path]:

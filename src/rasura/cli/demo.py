@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from ._common import prepare_out
+from ._common import SEED, prepare_out
 from ._output import emit, say
 
 
 @click.command(epilog="\b\nExample:\n  rasura demo\n  rasura demo --images\n  rasura demo --size tiny --out runs/tiny")
 @click.option("--images", is_flag=True, help="On a text-to-image model instead of a language model.")
 @click.option("--size", type=click.Choice(["tiny", "small"]), default="small", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the testbed and everything after.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the testbed and everything after.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._common import (
+    SEED,
     data_options,
     engine_for,
     engine_option,
@@ -46,7 +47,7 @@ Example:
 )
 @click.option("--store", default=None, help="Folder or URL of finished passes [default: the user's cache].")
 @engine_option
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @settings_option
 @data_options
@@ -74,10 +75,7 @@ def erase(
     from ._model_folder import publish
     from ._options import treatment_settings
 
-    if Path(model).expanduser().resolve() == out.resolve():
-        raise BadInput(f"{out}: --out is MODEL itself, which is never touched; choose another folder")
-    folder = prepare_out(out)
-    assert folder is not None
+    folder = _place(out, model)
     if forget is None and concept is None:
         raise BadInput("nothing to erase: pass --forget FILE, or --concept WORD for a text-to-image model")
     sides = [load_samples(path, options) or Samples() for path in (forget, retain)]
@@ -118,3 +116,15 @@ def _tell(record: Any, where: str) -> None:
     for name, value in record.derived.items():
         say(f"{name.replace('_', ' ')}: {value:.4g}")
     say(f"\n{where}")
+
+
+def _place(out: Path, model: str) -> Path:
+    """The output folder; the folder of the model that is read, by whatever name, is none."""
+    from rasura.core.errors import BadInput
+
+    source = Path(model).expanduser()
+    if out.exists() and source.exists() and out.samefile(source):
+        raise BadInput(f"{out}: the model itself lies there and is never changed; choose another --out")
+    folder = prepare_out(out, "erasure")
+    assert folder is not None
+    return folder

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ._common import (
+    LARGEST_COUNT,
     data_options,
     engine_for,
     finish,
@@ -32,7 +33,7 @@ Example:
 @click.option("--nonmembers", default=None, help="Comparable records that were not: the rate of guessing.")
 @click.option(
     "--prefix-tokens",
-    type=click.IntRange(0),
+    type=click.IntRange(0, LARGEST_COUNT),
     default=0,
     show_default=True,
     help="Prompt length (0: to the marked secret, else half).",
@@ -73,7 +74,7 @@ def extract(
     from ._options import with_settings
 
     lengths = _lengths(context_lengths)
-    out = prepare_out(options["out"])
+    out = prepare_out(options["out"], "extraction")
     sides = [load_samples(path, options) for path in (records, nonmembers, known_members)]
     family = [model, *(name.strip() for name in (models or "").split(",") if name.strip())]
     loaded = [load_model(path, options) for path in dict.fromkeys(family)]
@@ -96,7 +97,10 @@ def _lengths(text: str | None) -> tuple[int, ...]:
     from rasura.core.errors import BadInput
 
     try:
-        return tuple(sorted({int(k) for k in text.split(",")})) if text is not None else ()
+        lengths = tuple(sorted({int(k) for k in text.split(",")})) if text is not None else ()
+        if all(1 <= k <= LARGEST_COUNT for k in lengths):
+            return lengths
+        raise ValueError
     except ValueError:
         raise BadInput(f"--context-lengths {text}: expected numbers of tokens such as 8,16,32") from None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ._common import SEED, Share
 from ._output import emit, say
 
 
@@ -29,12 +30,12 @@ Example:
 @click.option("--text-field", default="text", show_default=True)
 @click.option(
     "--member-fraction",
-    type=click.FloatRange(0.05, 0.9),
+    type=Share(0.05, 0.9),
     default=0.5,
     show_default=True,
     help="Share of records trained on (with --text).",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Folder to build in [default: the user's cache]."
 )

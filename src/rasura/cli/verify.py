@@ -59,7 +59,7 @@ def verify(before: str, after: str, attacks: tuple[str, ...], **options: Any) ->
 
     from ._options import with_settings
 
-    out = prepare_out(options["out"])
+    out = prepare_out(options["out"], "verification")
     if options["forget"] is None and options["concept"] is None:
         raise BadInput("nothing to verify: pass --forget FILE, or --concept WORD for a text-to-image model")
     sides = {name: load_samples(options[name], options) for name in ("forget", "retain", *POPULATIONS)}
