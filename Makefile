@@ -1,11 +1,12 @@
 # make demo          the whole loop on a language model, ending in a report
 # make demo-images   the same on a text-to-image model
 # make test          the test suite
+# make fuzz          readers, records and pages against broken input; MINUTES=30
 VENV ?= .venv
 PYTHON ?= python3
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-images test slow lint fix docs evidence claims bench wheel clean
+.PHONY: demo demo-images test slow fuzz lint fix docs evidence claims bench wheel clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/rasura demo
@@ -18,6 +19,10 @@ test: $(VENV)/installed
 
 slow: $(VENV)/installed
 	$(VENV)/bin/python -m pytest -m slow
+
+MINUTES ?= 30
+fuzz: $(VENV)/installed
+	$(VENV)/bin/python tests/fuzz/run.py --minutes $(MINUTES)
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests benchmarks
