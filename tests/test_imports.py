@@ -12,7 +12,7 @@ FILES = sorted(p for p in ROOT.rglob("*.py"))
 LAYER = {
     "core": 0, "data": 1, "stats": 1, "models": 2, "observations": 3, "training": 3,
     "signals": 4, "extraction": 4, "metrics": 4, "erasers": 4, "guards": 4, "attacks": 4, "provenance": 4, "testbeds": 4,
-    "report": 5, "_audit": 5, "_audit_verdict": 5, "_extract": 5, "_erase": 5, "_verify": 5, "_cards": 5, "_inputs": 5, "_pictures": 5, "_windows": 5, "_guided": 5, "_mark": 5, "_costs": 5, "_decisions": 5, "_pools": 5, "cli": 6, "claims": 6, "__main__": 6,
+    "report": 5, "_audit": 5, "_answers": 5, "_audit_verdict": 5, "_extract": 5, "_erase": 5, "_verify": 5, "_cards": 5, "_inputs": 5, "_pictures": 5, "_windows": 5, "_guided": 5, "_mark": 5, "_costs": 5, "_decisions": 5, "_pools": 5, "cli": 6, "claims": 6, "__main__": 6,
 }  # fmt: skip
 FAMILIES = ("signals", "extraction", "metrics", "erasers", "guards", "attacks", "provenance", "testbeds")
 NUMPY_ONLY = ("signals", "metrics", "stats", "extraction", "provenance")

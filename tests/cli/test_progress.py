@@ -208,7 +208,7 @@ def test_the_engine_speaks_through_it():
         return Bars(stream, after=-1.0)(label, total)
 
     engine = Engine(progress=measure, shard=2)
-    data = SimpleNamespace(has=lambda key: True, read=lambda key, kind: kind)
+    data = SimpleNamespace(find=lambda key, kind: SimpleNamespace())
     engine.store = data
     model = SimpleNamespace(fingerprint="f")
     observation = type("TokenThings", (), {"version": 1, "Data": None})()
