@@ -2,7 +2,7 @@
 
     python benchmarks/bench_mope.py
 
-Two shapes: the `small` testbed with 64 texts, and Pythia-70m's (hidden 512, 6 layers, 50,304 tokens) with 8 texts of 64 tokens,
+Two shapes: the `small` testbed with 64 texts, and Pythia-70m's (hidden 512, 6 layers, 50,304 tokens) with 4 texts of 64 tokens,
 where copying weighs most. One antithetic pair, token statistics of all texts under each noise; both ways are first shown to
 give the same numbers. Floor: 2x against copying with the same batches (both ways then run the same forward passes,
 so this is the cost of the copies alone), and against copying with a batch of one, as public code scores. Memory is the
@@ -45,7 +45,7 @@ def copying(handle, samples, size: int) -> list[np.ndarray]:
     return found
 
 
-def measure(what: str, handle, samples, repeats: int) -> None:
+def measure(what: str, handle, samples, repeats: int, ways: dict[str, int]) -> None:
     n = len(samples)
     for a, b in zip(in_place(handle, samples), copying(handle, samples, n), strict=True):
         assert np.array_equal(a, b), "two ways, one set of numbers"
@@ -56,7 +56,7 @@ def measure(what: str, handle, samples, repeats: int) -> None:
     print(
         f"memory, {what}: in place {kept:.0f} MB, with a copy {copied:.0f} MB, of which weights {weights:.0f} MB a model"
     )
-    for way, size in (("a copy a noise, same batches", n), ("a copy a noise, a batch of one", 1)):
+    for way, size in ways.items():
         compare(
             f"two perturbed passes, {what}: in place against {way}",
             {
@@ -70,5 +70,7 @@ def measure(what: str, handle, samples, repeats: int) -> None:
 
 if __name__ == "__main__":
     short = texts(64)
-    measure("hidden 128, 64 texts", model(), short, 5)
-    measure("hidden 512, 8 texts", *pythia(short), 3)
+    same, alone = "a copy a noise, same batches", "a copy a noise, a batch of one"
+    measure("hidden 128, 64 texts", model(), short, 5, {same: 64, alone: 1})
+    large, long = pythia(short)
+    measure("hidden 512, 4 texts", large, long.take(range(4)), 3, {same: 4})
