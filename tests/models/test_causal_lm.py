@@ -11,6 +11,7 @@ import torch
 import _tiny
 from rasura.core.errors import BadInput, UnsafeModel
 from rasura.core.types import Sample, Samples
+from rasura.models import causal_lm
 from rasura.models.causal_lm import CausalLM
 
 SHAPES = {"neox": _tiny.neox, "llama": _tiny.llama, "tied llama": lambda: _tiny.llama(tied=True)}
@@ -175,3 +176,34 @@ def test_with_gradients_the_output_matrix_is_applied_to_many_tokens_at_once(monk
             sizes.append([len(row) for row, _, _ in model.scored_logits(encoded)])
     tokens = sum(e.scored for e in encoded)
     assert sizes[0][0] == 16 and sizes[1][0] == 8 and sum(sizes[0]) == sum(sizes[1]) == tokens
+
+
+def test_gradients_that_make_logits_again_are_those_that_keep_them(monkeypatch):
+    """The frugal way keeps nothing as large as the vocabulary: no saved tensor has its width."""
+    batch = Samples.of(["the quiet river and the lamp", "a lamp", "three doors, two of them red"])
+
+    def run(model):
+        widths: list[int] = []
+        watch = torch.autograd.graph.saved_tensors_hooks(
+            lambda t: (widths.append(t.shape[-1] if t.ndim else 0), t)[1], lambda t: t
+        )
+        with watch:
+            scored = model.score(batch)
+        vocabulary = model.base.get_output_embeddings().weight.shape[0]
+        rows = sum(model.encode(s).scored for s in batch)
+        (-scored.token_mean()).backward()
+        return (
+            scored.log_probability.detach(),
+            [p.grad.clone() for p in model.module.parameters()],
+            widths.count(vocabulary),
+            rows,
+        )
+
+    plain = run(_tiny.neox())
+    monkeypatch.setattr(causal_lm, "GRADIENT_ENTRIES", 0)
+    monkeypatch.setattr(causal_lm, "HEAD_CHUNK", {"cpu": 1, "cuda": 1})
+    monkeypatch.setattr(causal_lm, "HEAD_ROWS", 5)  # several blocks
+    frugal = run(_tiny.neox())
+    assert torch.allclose(plain[0], frugal[0], atol=1e-6) and plain[3] > 10
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(plain[1], frugal[1], strict=True))
+    assert plain[2] > 0 and frugal[2] == 0

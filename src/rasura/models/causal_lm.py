@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 HEAD_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # entries of a block of logits: on a CPU, what a cache holds
+GRADIENT_ENTRIES = 1 << 26  # logits of a batch that gradients may keep: 256 MB, and as much again on the way back
 HEAD_ROWS = 128  # but at least these: with fewer the output matrix is read from memory more often than it is used
 
 
@@ -221,9 +222,7 @@ class CausalLM:
         first = max(1, int(np.searchsorted(ends, sample.start, side="right")))
         while first < len(ids) and ends[first] == 0:  # special tokens in front stand for no characters
             first += 1
-        secret = (
-            sample.secret if sample.secret is not None else sample.start or None
-        )  # an answer is its question's secret
+        secret = sample.secret if sample.secret is not None else sample.start or None  # an answer is its question's
         cut = len(ids) if secret is None else int(np.searchsorted(ends, secret, side="right"))
         begin = int(ends[first - 1]) if len(ids) else 0
         return Encoded(ids, first, max(first, cut), sample.text[begin:])
@@ -303,9 +302,14 @@ class CausalLM:
             return bool(torch.allclose(own, self.base.get_output_embeddings()(hidden).float(), atol=1e-3, rtol=1e-3))
 
     def scored_logits(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them.
+        """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
+        for row, target, hidden in self._scored_hidden(encoded):
+            yield row, target, self.logits(hidden)
 
-        With gradients a chunk has twice as many tokens at least: each adds to the gradient of the whole output matrix.
+    def _scored_hidden(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Chunks of (row, target, hidden states the targets are predicted from): as many as logits may be held of.
+
+        With gradients twice as many tokens at least: each chunk adds to the gradient of the whole output matrix.
         """
         import torch
 
@@ -317,23 +321,36 @@ class CausalLM:
             row, position, target = self.scored_positions(even)
             for at in range(0, len(row), width):
                 part = slice(at, at + width)
-                yield row[part] + first, target[part], self.logits(hidden[row[part], position[part]])
+                yield row[part] + first, target[part], hidden[row[part], position[part]]
 
     def score(self, samples: Samples, *, distributions: bool = False) -> Scored:
-        """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions."""
-        import torch
+        """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions.
 
-        rows, scores, kept = [], [], []
-        for row, target, logits in self.scored_logits([self.encode(s) for s in samples]):
-            log_p = torch.log_softmax(logits, dim=-1)
+        Where the batch's logits would fill memory, gradients make each block of them again on the way back.
+        """
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        encoded = [self.encode(s) for s in samples]
+        entries = sum(e.scored for e in encoded) * int(self.base.get_output_embeddings().weight.shape[0])
+        frugal, rows, scores, kept = torch.is_grad_enabled() and entries > GRADIENT_ENTRIES, [], [], []
+        for row, target, hidden in self._scored_hidden(encoded):
             rows.append(row)
-            scores.append(log_p.gather(1, target[:, None]).squeeze(1))
             if distributions:
-                kept.append(log_p)
+                kept.append(self.logits(hidden).log_softmax(-1))
+                scores.append(kept[-1].gather(1, target[:, None]).squeeze(1))
+            elif frugal:
+                scores.append(checkpoint(self._own, hidden, target, use_reentrant=False, preserve_rng_state=False))
+            else:
+                scores.append(self._own(hidden, target))
         if not rows:
             empty = torch.zeros(0, device=self.device)
             return Scored(empty, empty.long(), len(samples))
         return Scored(torch.cat(scores), torch.cat(rows), len(samples), torch.cat(kept) if distributions else None)
+
+    def _own(self, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Log-probability of the targets: (n, d), (n,) to (n,)."""
+        return self.logits(hidden).log_softmax(-1).gather(1, target[:, None]).squeeze(1)
 
     def hidden_at(self, samples: Samples, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Output of decoder layer ``layer`` for the tokens of a batch; later layers do not run.
