@@ -148,7 +148,7 @@ def well(ground: Ground, stage: str, whole: dict[str, bytes], out: str, store: s
     return all(whole.get(name) == content for name, content in ground.shards(store).items())
 
 
-def kills(ground: Ground, moments: Callable) -> dict:
+def kills(ground: Ground, moments: Callable, wanted: int) -> dict:
     """Every stage killed at its moments, run again to its end, compared with the run that nobody killed."""
     wholes, told = whole_runs(ground), {}
     for stage in STAGES:
@@ -156,6 +156,8 @@ def kills(ground: Ground, moments: Callable) -> dict:
         killed = wrong = rounds = 0
         ground.clear(stage, "b", "killed")
         for kill in moments(stage, events, seconds):
+            if killed == wanted:
+                break
             code = kill(ground, ground.words(stage, "b", "killed"))
             killed += code == -signal.SIGKILL
             wrong += code not in (0, -signal.SIGKILL) or not well(ground, stage, whole, "b", "killed")
@@ -178,20 +180,17 @@ def at_events(stage: str, events: int, seconds: float) -> list[Callable]:
     return [at(max(1, events // 2)), at(LAST[stage])]
 
 
-def at_random(n: int) -> Callable[[str, int, float], list[Callable]]:
-    """``n`` moments drawn evenly from the whole length of the command."""
-    rng = random.Random(0)
+def at_random(stage: str, events: int, seconds: float) -> list[Callable]:
+    """Moments drawn evenly from the length of the command: more than are wanted, since a resumed command is shorter."""
+    rng = random.Random(stage)
 
-    def moments(stage: str, events: int, seconds: float) -> list[Callable]:
-        def kill(ground: Ground, words: list[str]) -> int:
-            pid = ground.start(words)
-            time.sleep(rng.uniform(0.02, 0.95) * seconds)
-            os.kill(pid, signal.SIGKILL)
-            return ended(pid)
+    def kill(ground: Ground, words: list[str]) -> int:
+        pid = ground.start(words)
+        time.sleep(rng.uniform(0.02, 0.95) * seconds)
+        os.kill(pid, signal.SIGKILL)
+        return ended(pid)
 
-        return [kill] * n
-
-    return moments
+    return [kill] * 100
 
 
 def full_disk(ground: Ground) -> dict:
@@ -277,8 +276,8 @@ if __name__ == "__main__":
 
     place = Ground(Path(sys.argv[1]))
     scenarios = {
-        "fixed": lambda: {"kills": kills(place, at_events), "together": together(place)},
-        "random": lambda: kills(place, at_random(int(sys.argv[3]))),
+        "fixed": lambda: {"kills": kills(place, at_events, 2), "together": together(place)},
+        "random": lambda: kills(place, at_random, int(sys.argv[3])),
         "full": lambda: full_disk(place),
         "nowhere": lambda: nowhere(place),
         "clock": lambda: clock(place),
