@@ -137,7 +137,7 @@ OPTIONS = [
     Case("an output that is a file", lambda g: g.audit("--out", g.members), "choose another --out"),
     Case("an output inside a file", lambda g: g.audit("--out", g.members / "x"), "choose another --out"),
     Case("an output in place of an input", lambda g: over_an_input(g), "audit.json"),
-    Case("shadows outside their folder", lambda g: g.audit("--shadows", shadows(g)), "shadow"),
+    Case("shadows outside their folder", lambda g: g.audit("--shadows", shadows(g)), "names a folder outside this one"),
     Case("an unknown command", lambda g: ["audti"], "did you mean audit"),
 ]
 

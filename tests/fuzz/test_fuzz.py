@@ -70,6 +70,10 @@ def test_what_is_broken_was_good(tmp_path):
     assert from_json(json.dumps(VERDICT)).claim == "c"
 
 
+def test_a_column_whose_name_is_no_text():
+    must.reads_samples("a.parquet", GOOD["a.parquet"].replace(b"blob", b"\xf2lob"))
+
+
 @pytest.mark.parametrize("name", make.PICTURES)
 @few
 @given(st.data())

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import BadInput
 from ._source import RECORD_LIMIT, Row, Rows, bad, lines
 
 
@@ -41,17 +42,19 @@ def parquet_rows(path: Path, wanted: Collection[str]) -> Rows:
 
     try:
         file = pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        names = file.schema_arrow.names
+    except Exception as error:  # names of columns that are not UTF-8 show as UnicodeDecodeError, others otherwise
         raise bad(path, "", f"not a readable Parquet file ({type(error).__name__})") from None
     with file:
-        names = file.schema_arrow.names
         row = 0
         try:
             for batch in file.iter_batches(batch_size=256, columns=[n for n in names if n in wanted]):
                 for fields in _records(path, row, batch):
                     row += 1
                     yield Row(path, f"row {row}", fields, names)
-        except (pyarrow.ArrowException, OSError) as error:
+        except BadInput:
+            raise
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise bad(
                 path, f"after row {row}" if row else "", f"damaged Parquet file ({type(error).__name__})"
             ) from None

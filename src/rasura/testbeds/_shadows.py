@@ -115,8 +115,11 @@ def load_shadows(folder: str | Path) -> Shadows:
     try:
         said = json.loads((folder / MANIFEST).read_text())
         ids = {str(role): frozenset(map(str, own)) for role, own in said.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise BadInput(f"{folder / MANIFEST}: not an object of lists of ids ({error})") from None
+    outside = [role for role in ids if Path(role).name != role or role == ".."]
+    if outside:
+        raise BadInput(f"{folder / MANIFEST}: names a folder outside this one, {outside[0][:60]}")
     missing = [role for role in ids if not (folder / role).is_dir()]
     if missing or not ids:
         raise BadInput(f"{folder}: {MANIFEST} names {missing[0] if missing else 'no model'}, which is not there")
