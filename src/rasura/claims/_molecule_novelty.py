@@ -43,11 +43,11 @@ class MoleculeData:
 class MoleculeNovelty:
     """One seed: two corpora, two trainings, draws from both."""
 
-    strings: int = 400
-    draws: int = 800
+    strings: int = 500
+    draws: int = 1000
     new_tokens: int = 48
-    epochs: int = 16
-    learning_rate: float = 4e-3
+    epochs: int = 40
+    learning_rate: float = 2e-3
     rows: int = 1  # of 128 tokens a step: many small steps memorise better than few large ones
     width: int = 128
 
