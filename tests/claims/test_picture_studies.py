@@ -78,6 +78,7 @@ def test_magnitudes():
     assert np.isfinite(data.full).all() and np.isfinite(data.first).all() and (data.full > 0).all()
 
 
+@pytest.mark.slow
 def test_copies():
     planted = tiny_planted()
     data = run(Copies("tiny", pictures=2, guided_pictures=1, steps=5))

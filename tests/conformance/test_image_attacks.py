@@ -21,6 +21,7 @@ from rasura.core.protocols import Attack
 from rasura.core.types import Budget, Request
 
 NAMES = registry.fitting("attacks", "images")
+SLOW = [n for n in NAMES if getattr(registry.get("attacks", n), "about", "concept") == "pictures"]  # another training
 FREE = Budget()
 
 
@@ -36,7 +37,7 @@ def planted():
     return _tiny_images.planted()
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in NAMES])
 def attack(request):
     return made(request.param)
 

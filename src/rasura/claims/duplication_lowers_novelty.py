@@ -53,7 +53,7 @@ class DuplicationLowersNovelty:
     ratio_at_least: float = 4.0
 
     about: ClassVar[tuple[str, ...]] = ("extraction.novelty",)
-    testbed: ClassVar[str] = ""
+    testbed: ClassVar[str] = "language"
 
     def check(self, store: Store, progress: Progress = quiet) -> Verdict:
         """Raises BadInput when the store cannot be written."""

@@ -23,6 +23,7 @@ from . import sites as _sites
 from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, arrays, even_parts, tokens_of
 from ._fingerprint import fingerprint, short_hash, vocabulary_hash
 from ._loading import load_parts, quiet_library
+from ._stopped import forward_to
 
 if TYPE_CHECKING:
     import torch
@@ -364,7 +365,7 @@ class CausalLM:
         scored = torch.zeros_like(mask, dtype=torch.bool)
         for i, e in enumerate(encoded):
             scored[i, e.first : len(e.ids)] = True
-        return _forward_to(self.base, layer, ids, mask), scored
+        return forward_to(self.base, layer, ids, mask), scored
 
     @contextmanager
     def perturbed(self, noise: Any) -> Iterator[CausalLM]:
@@ -380,28 +381,3 @@ class CausalLM:
                 yield self
             finally:
                 self._noise = ""
-
-
-class _Stop(Exception):
-    """Carries a hidden state out of a forward pass that need not go on."""
-
-    def __init__(self, hidden: torch.Tensor) -> None:
-        self.hidden = hidden
-
-
-def _forward_to(module: Any, layer: int, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    blocks = _sites.blocks(module)
-    if not 0 <= layer < len(blocks):
-        raise BadInput(f"layer {layer}: the model has layers 0 to {len(blocks) - 1}")
-
-    def stop(_module: Any, _inputs: Any, output: Any) -> None:
-        raise _Stop(output[0] if isinstance(output, tuple) else output)
-
-    hook = blocks[layer][1].register_forward_hook(stop)
-    try:
-        module.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-    except _Stop as reached:
-        return reached.hidden
-    finally:
-        hook.remove()
-    raise NotYetSupported(f"{type(module).__name__}: its forward pass did not go through layer {layer}")
