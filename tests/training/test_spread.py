@@ -26,9 +26,9 @@ def differences(count: int, folder: Path, *names: str) -> dict:
     return found["differences"]
 
 
-def check(found: dict[str, float], resumed: int) -> None:
+def check(found: dict[str, float], resumed: int, within: float = 1e-6) -> None:
     worst = max(found, key=found.__getitem__)
-    assert found[worst] < 1e-6, (worst, found)
+    assert found[worst] < within, (worst, found)
     again = [d for name, d in found.items() if "resumed" in name]
     assert len(again) == resumed and not any(again), "resuming is exact"
 
@@ -41,7 +41,8 @@ def test_two_processes_train_to_the_weights_of_one(tmp_path):
 @pytest.mark.parametrize("count", [2, 3])
 def test_every_way_of_training_survives_being_spread(tmp_path, count):
     """Objectives that average over records, tokens, hidden states; adapters, masks, two gradients, a budget; tied weights."""
-    check(differences(count, tmp_path), resumed=4)
+    within = {2: 1e-6, 3: 4e-6}[count]  # uneven thirds are added up in another order, and AdamW carries the rounding on
+    check(differences(count, tmp_path), resumed=4, within=within)
 
 
 @pytest.mark.slow

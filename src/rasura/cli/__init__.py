@@ -69,10 +69,13 @@ def group() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point: every error the package raises on purpose is one line and exit code 2."""
-    from ._output import part, run
+    from ._output import SEVERAL, leave, part, run
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     code = run(group, argv)
-    raise SystemExit(part() or code)
+    code = part() or code
+    if code and SEVERAL:
+        leave(code)
+    raise SystemExit(code)
