@@ -34,7 +34,7 @@ def batches(handle, shards, even: bool) -> Batches:
     with torch.inference_mode():
         for shard in shards:
             encoded = handle.encode_all(shard)
-            found += [handle.batch(p) for _, p in (even_parts(encoded, handle.device) if even else [(0, encoded)])]
+            found += [handle.batch(p) for _, p in (even_parts(encoded, cut=True) if even else [(0, encoded)])]
     return found
 
 
