@@ -93,7 +93,7 @@ def ratio(values: list[float], *, floor: float | None = None, at_most: float | N
 def limit(name: str, value: float, at_most: float, unit: str) -> None:
     """One measured quantity and what it may be at most, as a line that ``make bench`` collects."""
     print(
-        f"  {name:16s} {value:,.0f} {unit}  at most {at_most:,.0f} {unit}: {'kept' if value <= at_most else 'MISSED'}",
+        f"  {name:18s} {value:,.0f} {unit}  at most {at_most:,.0f} {unit}: {'kept' if value <= at_most else 'MISSED'}",
         flush=True,
     )
 
