@@ -90,10 +90,10 @@ def ratio(values: list[float], *, floor: float | None = None, at_most: float | N
     return median
 
 
-def limit(name: str, value: float, at_most: float, unit: str) -> None:
+def limit(name: str, value: float, at_most: float, unit: str, digits: int = 0) -> None:
     """One measured quantity and what it may be at most, as a line that ``make bench`` collects."""
     print(
-        f"  {name:18s} {value:,.0f} {unit}  at most {at_most:,.0f} {unit}: {'kept' if value <= at_most else 'MISSED'}",
+        f"  {name:18s} {value:,.{digits}f} {unit}  at most {at_most:,g} {unit}: {'kept' if value <= at_most else 'MISSED'}",
         flush=True,
     )
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from _side_by_side import compare
+from _side_by_side import compare, ratio
 
 from rasura.erasers.edits.rece import adversarial
 from rasura.models.text_map import TextMap, gram_of
@@ -119,11 +119,8 @@ def rece() -> None:
     )
     print(f"  shared map       median {median:.3f}  range {min(fast):.3f} to {max(fast):.3f} ({len(fast)} repeats)")
     print(f"  layer by layer   {slow:.1f}; without working values out again {lean:.1f} (once each)")
-    ratios = [slow / f for f in (max(fast), median, min(fast))]
-    print(
-        f"  ratio            median {ratios[1]:.1f}x  range {ratios[0]:.1f}x to {ratios[2]:.1f}x  floor 90x: "
-        f"{'kept' if ratios[1] >= 90 else 'MISSED'}; without working values out again {lean / median:.1f}x"
-    )
+    ratio([slow / f for f in fast], floor=90.0)
+    print(f"  without working values out again {lean / median:.1f}x")
 
 
 if __name__ == "__main__":

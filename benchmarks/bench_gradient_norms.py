@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from _side_by_side import compare, model, peak, pythia, texts
+from _side_by_side import compare, limit, model, peak, pythia, texts
 
 from rasura.observations._per_sample_gradients import requires_grad
 from rasura.observations.gradient_norms import ORDERS, GradientNorms
@@ -67,9 +67,7 @@ def memory(what: str, handle, samples) -> None:
     print(f"  training step    {step:.0f}")
     for name, orders in (("L2", ("2",)), ("three orders", ORDERS)):
         own = weights + peak(lambda orders=orders: GradientNorms(orders).measure(handle, samples))
-        print(
-            f"  {name:16s} {own:.0f}: {own / step:.2f} of it, at most 1.3: {'kept' if own <= 1.3 * step else 'MISSED'}"
-        )
+        limit(f"{name}, {own:.0f}", own / step, 1.3, "of a training step", digits=2)
 
 
 def times(what: str, handle, samples, repeats: int, asks: tuple[tuple[str, ...], ...]) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
+from _study import run
 from rasura.claims._chat_leaks import ChatData, ChatLeaks, as_chats, chatty, questions_and_answers
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
-from rasura.claims._seeds import revived
 from rasura.claims.string_matching_undercounts_alignment_data import StringMatchingUndercountsAlignmentData
-from rasura.core.store import Store
-from rasura.core.types import plain
 
 SEEDS = (0, 1, 2)
 
@@ -43,20 +39,6 @@ def test_alignment(meaning, string, n, outcome):
     assert verdict.outcome == outcome, verdict.ours
     assert f"{round(meaning * n) * 3 - round(string * n) * 3} are found by meaning alone and 0" in verdict.why
     assert len(verdict.table) == 5 and verdict.table[2][-1].startswith("1 ")
-
-
-def run(study, planted=None):
-    """The data of seed 0; the study ticks as often as it says, and survives the store and the way to another process."""
-    ticks = []
-    data = study.run(0, planted, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and revived(plain(study)) == study
-    kept = Store()
-    kept.write("k", data)
-    back = kept.read("k", study.Data)
-    for f in dataclasses.fields(data):
-        a, b = getattr(data, f.name), getattr(back, f.name)
-        assert a.shape == b.shape and (a.tolist() == b.tolist() or np.array_equal(a, b, equal_nan=True)), f.name
-    return data
 
 
 def test_chats(planted):

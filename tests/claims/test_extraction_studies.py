@@ -6,28 +6,12 @@ import dataclasses
 
 import numpy as np
 
+from _study import run
 from rasura.claims._adapter_leaks import AdapterLeaks
 from rasura.claims._code_leaks import CodeLeaks
-from rasura.claims._seeds import revived
 from rasura.claims._soft_prompts import ATTACKS, SoftPrompts, halves
 from rasura.claims._three_laws import ThreeLaws
-from rasura.core.store import Store
-from rasura.core.types import plain
 from rasura.testbeds._training import RECIPES
-
-
-def run(study, planted=None):
-    """The data of seed 0; the study ticks as often as it says, and survives the store and the way to another process."""
-    ticks = []
-    data = study.run(0, planted, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and revived(plain(study)) == study
-    kept = Store()
-    kept.write("k", data)
-    back = kept.read("k", study.Data)
-    for f in dataclasses.fields(data):
-        a, b = getattr(data, f.name), getattr(back, f.name)
-        assert a.shape == b.shape and (a.tolist() == b.tolist() or np.array_equal(a, b, equal_nan=True)), f.name
-    return data
 
 
 def test_three_laws(planted, monkeypatch):

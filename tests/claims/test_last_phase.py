@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from rasura.claims import _seeds
+from _study import run
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
 from rasura.claims._last_phase import BASE, CHILD, OUTSIDER, PARTITION, LastPhase, LastPhaseData
 from rasura.claims.text_alone_tells_the_training_order import TextAloneTellsTheTrainingOrder
-from rasura.core.store import Store
 
 
 def last_phase(base: int, child: int, outsider: int) -> LastPhaseData:
@@ -45,15 +42,8 @@ def test_the_rule(base, child, outsider, outcome):
 def test_the_study():
     """The rank among four orders is a quarter at best, and the text of a trial is as long as its prompts allow."""
     study = LastPhase("tiny", texts=60, last=0.4, orders=4, new_share=0.2, outsiders=5, prompts=2, new_tokens=8)
-    ticks = []
-    data = study.run(0, None, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and _seeds.testbed_of(study) is None
+    data = run(study)
     assert (data.kind == BASE).sum() == 4 and (data.kind == OUTSIDER).sum() == 5
     trials = ~np.isin(data.kind, list(PARTITION.values()))
     assert set(data.p_value[trials]) <= {0.25, 0.5, 0.75, 1.0} and (data.tokens[trials] <= 2 * 12).all()
     assert (~trials).sum() == 2
-    kept = Store()
-    kept.write("k", data)
-    for f in dataclasses.fields(data):
-        a, b = getattr(data, f.name), getattr(kept.read("k", study.Data), f.name)
-        assert a.tolist() == b.tolist() or np.array_equal(a, b, equal_nan=True), f.name

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import numpy as np
 
+from _study import run
 from rasura.claims import _marked_texts as marked
-from rasura.claims import _seeds
 from rasura.claims._course import Course, numbered, shuffled
 from rasura.claims._descendants import CHILD, OTHER, SELF, Descendants
 from rasura.claims._leaked_answers import LeakedAnswers, asked, half, is_right
 from rasura.claims._marked_texts import GHOST, RANDOM, RARE, MarkedTexts, any_synonyms, synonym_lines
-from rasura.core.store import Store
 from rasura.core.types import Sample, Samples
 from rasura.provenance._synonyms import synonym_table
 from rasura.testbeds._grammar import documents
 
 MARKED = MarkedTexts("tiny", 30, (1, 2), members=4, nonmembers=8, ghost_doses=(1, 2), phrases=(2, 2), fresh=9)
-
-
-def run(study, planted=None):
-    """The data of seed 0; that the study ticks as often as it says and names no testbed it does not use; what the store keeps."""
-    ticks = []
-    data = study.run(0, planted, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and (_seeds.testbed_of(study) is None) == (planted is None)
-    kept = Store()
-    kept.write("k", data)
-    back = kept.read("k", study.Data)
-    for f in dataclasses.fields(data):
-        a, b = getattr(data, f.name), getattr(back, f.name)
-        assert a.shape == b.shape and (a.tolist() == b.tolist() or np.array_equal(a, b, equal_nan=True)), f.name
-    return data
 
 
 def background(n: int) -> list[str]:

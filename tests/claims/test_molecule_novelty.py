@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
+from _study import run
 from rasura.claims._decide import FAILS, HOLDS, UNRESOLVED
 from rasura.claims._molecule_novelty import CORPORA, MoleculeData, MoleculeNovelty
-from rasura.claims._seeds import revived
 from rasura.claims.duplication_lowers_novelty import DuplicationLowersNovelty
-from rasura.core.store import Store
-from rasura.core.types import plain
 from rasura.extraction.novelty import novelty_curve
 
 SEEDS = (0, 1, 2)
@@ -71,20 +67,6 @@ def test_strings_of_about_as_many_copies_count():
         data.copies[data.copies > 1] = copies
         verdict = DuplicationLowersNovelty().decide([data] * 3)
         assert verdict.outcome == outcome and ("a string of 16 copies is 1.5 " in verdict.why) == (outcome == HOLDS)
-
-
-def run(study, planted=None):
-    """The data of seed 0; the study ticks as often as it says, and survives the store and the way to another process."""
-    ticks = []
-    data = study.run(0, planted, lambda: ticks.append(1))
-    assert len(ticks) == study.ticks and revived(plain(study)) == study
-    kept = Store()
-    kept.write("k", data)
-    back = kept.read("k", study.Data)
-    for f in dataclasses.fields(data):
-        a, b = getattr(data, f.name), getattr(back, f.name)
-        assert a.shape == b.shape and (a.tolist() == b.tolist() or np.array_equal(a, b, equal_nan=True)), f.name
-    return data
 
 
 def test_molecules():

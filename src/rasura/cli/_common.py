@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ..observations._engine_crews import ENGINES, crew
 from ._output import emit, say
 
 LARGEST_COUNT = 2**31 - 1
@@ -88,9 +89,6 @@ def run_options(command: Callable) -> Callable:
 
 def _chosen(_context: click.Context, _option: click.Parameter, name: str | None) -> Any:
     """The crew of the engine asked for. Of several processes all but the first fall silent."""
-    if name is None and int(os.environ.get("WORLD_SIZE", "1") or 1) == 1:
-        return None  # nothing to start, and nothing heavy to import
-    from rasura.observations._engine_crews import crew
     from rasura.observations._engine_processes import first
 
     chosen = crew(name)
@@ -101,7 +99,7 @@ def _chosen(_context: click.Context, _option: click.Parameter, name: str | None)
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["local", "accelerate", "ray"]),
+    type=click.Choice(ENGINES),
     default=None,
     is_eager=True,
     callback=_chosen,

@@ -24,10 +24,11 @@ from typing import Any, NoReturn
 import click
 
 from ..core.errors import RasuraError
+from ..observations._engine_processes import Processes, launched
 
 MISUSE, BUG, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
-RANK = int(os.environ.get("RANK", "0") or 0) if os.environ.get("WORLD_SIZE", "1") not in ("", "1") else 0
-SEVERAL = os.environ.get("WORLD_SIZE", "1") not in ("", "1")  # processes, all running this same command
+SEVERAL = launched()  # processes, all running this same command
+RANK = int(os.environ.get("RANK", "0") or 0) if SEVERAL else 0
 LONGEST = 500  # characters of an error nobody foresaw
 JOINERS = "\u200c\u200d"  # join letters in Persian, in Indic scripts and in emoji; they move nothing
 ESCAPES = re.compile(
@@ -144,8 +145,6 @@ def part(message: str = "") -> int:
     """Tell the other processes of this run how this one ended; 2 when one of them failed and nobody said so yet."""
     if not SEVERAL:
         return 0
-    from ..observations._engine_processes import Processes
-
     ends = Processes.current.end(message) if Processes.current is not None else None
     trouble = [(rank, text) for rank, text in enumerate(ends or []) if text]
     if trouble and not message and not RANK:
@@ -162,8 +161,6 @@ def leave(code: int) -> NoReturn:
 
 
 def _said_by_the_first(message: str) -> bool:
-    from ..observations._engine_processes import Processes
-
     return Processes.current is not None and Processes.current.end(message) is not None
 
 

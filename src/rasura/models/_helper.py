@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import NotYetSupported
 from ..core.types import Samples
-from ._fingerprint import fingerprint, vocabulary_hash
+from ._fingerprint import fingerprint
+from ._handle import TextHandle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from ..core.types import Site
 
 
-class HelperModel:
+class HelperModel(TextHandle):
     """A transformers model and its tokenizer, of which nothing is ever changed or taken apart."""
 
-    modality = "text"
     treatments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -31,22 +29,6 @@ class HelperModel:
     def fingerprint(self) -> str:
         """Hash of every tensor's bytes and dtype, the configuration and the tokenizer."""
         return fingerprint(self.module, self.vocabulary_hash)
-
-    @cached_property
-    def vocabulary_hash(self) -> str:
-        return vocabulary_hash(self.tokenizer)
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.tokenizer.get_vocab())
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.module.parameters())
 
     @property
     def architecture(self) -> str:

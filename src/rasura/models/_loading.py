@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadInput
-from ._folder import check_folder as _check_folder
+from ._folder import check_folder
 
 WHOLE = ("AutoModelForCausalLM", "AutoModelForMaskedLM")  # what every tensor is needed of
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -27,7 +27,7 @@ def load_parts(
     """(module, tokenizer) from a local folder or a hub id; ``kind`` names the transformers class that loads it."""
     folder = Path(path).expanduser()
     if folder.exists():
-        _check_folder(folder, allow_pickle, trust_remote_code)
+        check_folder(folder, allow_pickle, trust_remote_code)
     elif not is_hub_id(path):
         raise BadInput(f"{path}: no such model folder")
     where = str(folder) if folder.exists() else path

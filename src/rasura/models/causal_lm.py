@@ -21,7 +21,8 @@ from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Sample, Samples, Site
 from . import sites as _sites
 from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, arrays, even_parts, tokens_of
-from ._fingerprint import fingerprint, short_hash, vocabulary_hash
+from ._fingerprint import fingerprint, short_hash
+from ._handle import TextHandle
 from ._loading import load_parts, quiet_library
 from ._stopped import forward_to
 
@@ -77,13 +78,12 @@ class Scored:
         )
 
 
-class CausalLM:
+class CausalLM(TextHandle):
     """A causal language model and its tokenizer.
 
     ``treatments``: descriptions of what was done to the weights or the behaviour since loading, part of the record.
     """
 
-    modality = "text"
     cuts_batches = True  # where texts get shorter; off while several processes have to make equal passes
 
     def __init__(self, module: Any, tokenizer: Any, *, name: str = "model", treatments: tuple[str, ...] = ()) -> None:
@@ -121,11 +121,6 @@ class CausalLM:
     def _weights_fingerprint(self) -> str:
         return fingerprint(self.module, self.vocabulary_hash)
 
-    @cached_property
-    def vocabulary_hash(self) -> str:
-        """Equal for two handles exactly when they cut text into the same ids."""
-        return vocabulary_hash(self.tokenizer)
-
     def weights_changed(self) -> None:
         """Tell the handle that its weights were changed in place: the next fingerprint is computed anew."""
         self.__dict__.pop("_weights_fingerprint", None)
@@ -136,14 +131,6 @@ class CausalLM:
         config = self.module.config.get_text_config()
         limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 1 << 30
         return int(min(limit, getattr(self.tokenizer, "model_max_length", None) or limit))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.module.parameters())
 
     @property
     def layers(self) -> int:
@@ -162,10 +149,6 @@ class CausalLM:
     def notes(self) -> tuple[str, ...]:
         """What whoever reads a record about this model should know."""
         return ()
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.tokenizer.get_vocab())
 
     def named_parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every weight of the model itself, under the names its library gives."""

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..core.errors import BadInput, MissingDependency, NotYetSupported
 from ..core.types import Ask
-from ._loading import _check_folder, _load_tokenizer, quiet_library
+from ._folder import check_folder
+from ._loading import _load_tokenizer, quiet_library
 from .causal_lm import CausalLM, Encoded
 
 ONLY_SCORES = "vLLM gives log-probabilities of tokens only; load the model without --backend vllm for this"
@@ -36,7 +37,7 @@ class VllmLM(CausalLM):
         folder = Path(path).expanduser()
         if not folder.exists():
             raise BadInput(f"{path}: no such model folder (vLLM is given local folders only)")
-        _check_folder(folder, False, trust_remote_code)
+        check_folder(folder, False, trust_remote_code)
         try:
             import vllm
         except ImportError:
