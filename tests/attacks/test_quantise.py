@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import _tiny
+from rasura.attacks._observe import observed, recovered
 from rasura.attacks.quantise import Quantise, rounded
 from rasura.core.errors import BadInput
 from rasura.core.types import Budget, Request, Samples
@@ -80,8 +81,9 @@ def test_layers_stored_the_other_way_round_have_one_scale_an_output():
 
 def test_eight_bits_keep_what_is_memorised(planted):
     request = Request(planted.forget, Samples())
+    plain = recovered(observed(planted.models["target"], planted.forget))
     found = Quantise(bits=(8,)).attack(planted.models["target"], request, Budget())
-    assert np.mean(found.score) >= 0.75
+    assert np.mean(plain) >= 0.5 and np.sum(found.score != plain) <= 1
     coarse = Quantise(bits=(2,)).attack(planted.models["target"], request, Budget())
     assert np.mean(coarse.score) < np.mean(found.score)
 

@@ -153,7 +153,7 @@ def test_rece_leaves_less_for_the_attacker_than_its_start(sd1):
     from rasura.models.text_map import gram
 
     c = torch.from_numpy(features(sd1, "ring"))
-    bad = rece.adversarial(first, gram(sd1), c, 0.01)
+    bad = rece.Seen.by(first, gram(sd1)).adversarial(c, 0.01)
     said = [float(((t.of_features(bad) - c) @ gram(sd1) * (t.of_features(bad) - c)).sum()) for t in (first, one)]
     assert said[1] > 2 * said[0]
 

@@ -95,17 +95,18 @@ def test_time(layers):
 
 def test_rece_adversarial_features_and_rounds(layers):
     """Two rounds: c' by sums over the layers' own matrices, then every layer edited from its current weights."""
-    adversarial = registry.module_of("erasers.edits", "rece").adversarial
+    Seen = registry.module_of("erasers.edits", "rece").Seen
     concept, guide, empty = text(0), text(1), text(2)
     current = [solved(w, 0.5, [(1.0, concept[i], w @ guide[i]) for i in range(POSITIONS)]) for w in layers]
     t = TextMap.of_rows(*tensors(concept, guide), 1.0, 0.5)
     base = sum(torch.from_numpy(w.T @ w) for w in layers)
+    network = Seen.by(t, base)
     for _ in range(2):
         seen, said = 0.1 * np.eye(D), np.zeros((D, D))
         for w, w0 in zip(current, layers, strict=True):
             seen, said = seen + w.T @ w, said + w.T @ w0
         expected = np.stack([np.linalg.inv(seen) @ said @ c for c in concept])
-        found = adversarial(t, base, torch.from_numpy(concept), 0.1)
+        found = network.adversarial(torch.from_numpy(concept), 0.1)
         assert np.linalg.norm(found.numpy() - expected) <= 1e-8 * np.linalg.norm(expected)
         current = [
             solved(
@@ -115,20 +116,21 @@ def test_rece_adversarial_features_and_rounds(layers):
             )
             for w in current
         ]
-        t = t @ TextMap.of_rows(found, torch.from_numpy(guide), 1.0, 0.1, kept=torch.from_numpy(empty), kept_scale=0.1)
+        later = TextMap.of_rows(found, *tensors(guide), 1.0, 0.1, kept=torch.from_numpy(empty), kept_scale=0.1)
+        t, network = t @ later, network.after(later)
     for w, e in zip(layers, current, strict=True):
         ours = t.of_weight(torch.from_numpy(w)).numpy()
         assert np.linalg.norm(ours - e) <= 1e-8 * np.linalg.norm(e)
 
 
 def test_without_a_penalty_the_adversary_inverts_the_map(layers):
-    adversarial = registry.module_of("erasers.edits", "rece").adversarial
+    Seen = registry.module_of("erasers.edits", "rece").Seen
     concept, guide = text(0), text(1)
     t = TextMap.of_rows(*tensors(concept, guide), 1.0, 0.5)
     base = sum(torch.from_numpy(w.T @ w) for w in layers)
     inverse = torch.linalg.solve(t.matrix, torch.from_numpy(concept).T).T
     gaps = [
-        float((adversarial(t, base, torch.from_numpy(concept), x) - inverse).norm() / inverse.norm())
+        float((Seen.by(t, base).adversarial(torch.from_numpy(concept), x) - inverse).norm() / inverse.norm())
         for x in (1e-2, 1e-6, 1e-10)
     ]
     assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 1e-5

@@ -69,7 +69,7 @@ def test_a_batch_cut_where_texts_get_shorter_gives_the_rows_of_each_text_alone(m
     with torch.no_grad():
         parts = list(even_parts(encoded, cut=True))
     assert len(parts) > 2 and [e for _, part in parts for e in part] == encoded
-    assert len(list(even_parts(encoded, cut=True))) == 1  # with gradients the batch stays whole
+    assert len(list(even_parts(encoded, cut=False))) == 1
     together = TokenStatistics().measure(model, batch)
     for i, sample in enumerate(batch):
         alone = TokenStatistics().measure(model, Samples([sample]))
@@ -77,6 +77,25 @@ def test_a_batch_cut_where_texts_get_shorter_gives_the_rows_of_each_text_alone(m
         assert together.rank[i].tolist() == alone.rank[0].tolist()
         assert (together.reason[i], together.cut[i]) == (alone.reason[0], alone.cut[0])
     assert together.reason[5] == "no token to score"
+
+
+def test_a_training_batch_cut_by_length_gives_the_same_scores_states_and_gradients(monkeypatch):
+    monkeypatch.setattr("rasura.models._encoding.GRADIENT_PART_TOKENS", 16)
+    model, batch, found = neox(), texts(), []
+    weight = torch.randn(8, 200, generator=torch.Generator().manual_seed(0))
+    for cuts in (True, False):
+        model.cuts_batches = cuts
+        scored, (hidden, mask) = model.score(batch), model.hidden_at(batch, 0)
+        assert mask.sum(1).tolist() == scored.counts().tolist()
+        loss = (scored.log_probability * weight.flatten()[: len(scored.row)]).sum()
+        (loss + (hidden.square().mean(-1) * weight[:, : hidden.shape[1]] * mask).sum()).backward()
+        gradients = [p.grad.clone() for p in model.module.parameters()]
+        model.module.zero_grad()
+        found.append((scored, hidden[mask], gradients))
+    (a, seen, left), (b, whole, right) = found
+    assert a.row.tolist() == b.row.tolist() == sorted(a.row.tolist())
+    assert torch.allclose(a.log_probability, b.log_probability, atol=1e-5) and torch.allclose(seen, whole, atol=1e-5)
+    assert all(torch.allclose(x, y, atol=1e-4) for x, y in zip(left, right, strict=True))
 
 
 def test_an_answer_that_is_not_finite_empties_its_own_sample_only(monkeypatch):

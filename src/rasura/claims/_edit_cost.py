@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..erasers.edits.rece import adversarial
-from ..models.text_map import TextMap
+from ..erasers.edits.rece import Seen
+from ..models.text_map import TextMap, gram_of
 
 if TYPE_CHECKING:
     import torch
@@ -78,11 +78,12 @@ class EditCost:
     def _rece(
         self, layers: list[torch.Tensor], concept: torch.Tensor, guide: torch.Tensor, empty: torch.Tensor
     ) -> list[torch.Tensor]:
-        base = sum(w.double().T @ w.double() for w in layers)
         text_map = TextMap.of_rows(concept, guide, 1.0, 0.5, kept=empty, kept_scale=1.0)
+        seen = Seen.by(text_map, gram_of(layers))
         for _ in range(self.rounds):
-            found = adversarial(text_map, base, concept, 0.1)  # type: ignore[arg-type]
-            text_map = text_map @ TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
+            found = seen.adversarial(concept, 0.1)
+            later = TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
+            text_map, seen = text_map @ later, seen.after(later)
         return [text_map.of_weight(w) for w in layers]
 
 

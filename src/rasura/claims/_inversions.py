@@ -13,7 +13,7 @@ from ..attacks._drawing import draw_each, judged
 from ..attacks.text_map_inverse import TextMapInverse
 from ..attacks.textual_inversion import TextualInversion
 from ..core.types import Budget
-from ..erasers.edits.rece import adversarial
+from ..erasers.edits.rece import Seen
 from ..models.text_map import TextMap, gram
 from ._edits import BEFORE, GUIDED, RECE, RETRAINED, UCE, edited, edits, request_of
 
@@ -77,7 +77,8 @@ class Inversions:
         import torch
 
         text_map, base = TextMap.between(before, model)[0], gram(before)
-        rows = adversarial(text_map, base, torch.eye(text_map.width, dtype=torch.float64), self.penalty)
+        eye = torch.eye(text_map.width, dtype=torch.float64)
+        rows = Seen.by(text_map, base).adversarial(eye, self.penalty)
         attacked = TextMap.of_matrix(rows.T).hook(model, "derived embedding")
         with torch.no_grad():
             embedded = attacked.guarded(before.encode_prompts(request.forget.texts))

@@ -18,9 +18,12 @@ class Lowercase:
     """
 
     def apply(self, samples: Samples) -> Samples:
-        return Samples(
-            replace(s, text="".join(c.lower() if len(c.lower()) == 1 else c for c in s.text)) for s in samples
-        )
+        return Samples(replace(s, text=_lower(s.text)) for s in samples)
+
+
+def _lower(text: str) -> str:
+    """Character by character, since a whole word can be lowered differently (the Greek final sigma) or grow."""
+    return text.lower() if text.isascii() else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ never scored, and tokens keep the special tokens their own tokenizer puts in fro
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ import numpy as np
 from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Sample, Samples, Site
 from . import sites as _sites
-from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, arrays, even_parts, tokens_of
+from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, Tokens, arrays, even_order, even_parts, tokens_of
 from ._fingerprint import fingerprint, short_hash
 from ._handle import TextHandle
 from ._loading import load_parts, quiet_library
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 HEAD_CHUNK = {"cpu": 1 << 18, "cuda": 1 << 26}  # entries of a block of logits: on a CPU, what a cache holds
 GRADIENT_ENTRIES = 1 << 26  # logits of a batch that gradients may keep: 256 MB, and as much again on the way back
 HEAD_ROWS = 128  # but at least these: with fewer the output matrix is read from memory more often than it is used
+
+
+def _key(sample: Sample) -> tuple[str, int, int | None]:
+    """What the tokens of a sample depend on."""
+    return sample.text, sample.start, sample.secret
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ class CausalLM(TextHandle):
 
     def encode(self, sample: Sample) -> Encoded:
         """Token ids of one sample. Raises BadInput when it does not fit the context (see ``fit``)."""
-        key = (sample.text, sample.start, sample.secret)
+        key = _key(sample)
         if key not in self._encoded:
             if len(self._encoded) > ENCODED_KEPT:
                 self._encoded.clear()
@@ -188,16 +193,18 @@ class CausalLM(TextHandle):
 
     def encode_all(self, samples: Samples) -> list[Encoded]:
         """``encode`` of every sample; the texts not cut into tokens yet are cut in one call, several times faster."""
-        own = type(self).encode is CausalLM.encode
-        wanted = {(s.text, s.start, s.secret): s for s in samples} if own else {}
-        new = [sample for key, sample in wanted.items() if key not in self._encoded]
-        if len(self._encoded) > ENCODED_KEPT:
-            self._encoded.clear()
-        for sample, tokens in zip(new, tokens_of(self.tokenizer, [s.text for s in new]), strict=False):
-            self._encoded[(sample.text, sample.start, sample.secret)] = self._encode(sample, tokens)
+        if type(self).encode is CausalLM.encode:
+            self._remember({_key(s): s for s in samples if _key(s) not in self._encoded}.values())
         return [self.encode(sample) for sample in samples]
 
-    def _encode(self, sample: Sample, tokens: tuple[np.ndarray, np.ndarray] | None = None) -> Encoded:
+    def _remember(self, samples: Iterable[Sample], *, tokens: Sequence[Tokens] = ()) -> None:
+        new = Samples(samples)
+        if len(self._encoded) > ENCODED_KEPT:
+            self._encoded.clear()
+        for sample, own in zip(new, tokens or tokens_of(self.tokenizer, new.texts), strict=False):
+            self._encoded[_key(sample)] = self._encode(sample, own)
+
+    def _encode(self, sample: Sample, tokens: Tokens | None = None) -> Encoded:
         ids, ends = tokens or self._tokens(sample.text)
         if len(ids) > self.context:
             raise BadInput(
@@ -211,7 +218,7 @@ class CausalLM(TextHandle):
         begin = int(ends[first - 1]) if len(ids) else 0
         return Encoded(ids, first, max(first, cut), sample.text[begin:])
 
-    def _tokens(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+    def _tokens(self, text: str) -> Tokens:
         """Ids, and for each token the position just after its last character (0 for special tokens in front)."""
         if getattr(self.tokenizer, "is_fast", False):
             out = self.tokenizer(text, return_offsets_mapping=True, verbose=False)
@@ -225,14 +232,22 @@ class CausalLM(TextHandle):
 
         Raises BadInput on a sample that is too long when ``truncate`` is False.
         """
-        if not truncate:
-            for at in range(0, len(samples), TOGETHER):
-                self.encode_all(samples[at : at + TOGETHER])
-            return samples
-        return Samples(self._cut(sample) for sample in samples)
+        fitting: list[Sample] = []
+        for at in range(0, len(samples), TOGETHER):
+            part = Samples(samples[at : at + TOGETHER])
+            fitting += self._cut_all(part) if truncate else part
+            if not truncate:
+                self.encode_all(part)
+        return Samples(fitting)
 
-    def _cut(self, sample: Sample) -> Sample:
-        ids, ends = self._tokens(sample.text)
+    def _cut_all(self, samples: Samples) -> list[Sample]:
+        tokens = tokens_of(self.tokenizer, samples.texts) or [self._tokens(text) for text in samples.texts]
+        fits = [len(ids) <= self.context for ids, _ in tokens]
+        if all(fits) and type(self).encode is CausalLM.encode:
+            self._remember(samples, tokens=tokens)
+        return [s if fit else self._cut(s, *own) for s, own, fit in zip(samples, tokens, fits, strict=True)]
+
+    def _cut(self, sample: Sample, ids: np.ndarray, ends: np.ndarray) -> Sample:
         keep = self.context
         while len(ids) > self.context:
             text = sample.text[: int(ends[keep - 1])]
@@ -285,12 +300,19 @@ class CausalLM(TextHandle):
             hidden = self.base.base_model(input_ids=ids, use_cache=False).last_hidden_state
             return bool(torch.allclose(own, self.base.get_output_embeddings()(hidden).float(), atol=1e-3, rtol=1e-3))
 
+    @property
+    def _cuts(self) -> bool:
+        """Whether batches are cut where texts get shorter."""
+        return self.cuts_batches and self.device.type == "cpu"
+
     def scored_logits(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Chunks of (row, target, logits) over the scored tokens in order, one forward pass for all of them."""
         for row, target, hidden in self._scored_hidden(encoded):
             yield row, target, self.logits(hidden)
 
-    def _scored_hidden(self, encoded: Sequence[Encoded]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _scored_hidden(
+        self, encoded: Sequence[Encoded], *, cut: bool = True
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Chunks of (row, target, hidden states the targets are predicted from): as many as logits may be held of.
 
         With gradients twice as many tokens at least: each chunk adds to the gradient of the whole output matrix.
@@ -300,7 +322,7 @@ class CausalLM(TextHandle):
         held = HEAD_CHUNK.get(self.device.type, HEAD_CHUNK["cuda"])
         fewest = 2 * HEAD_ROWS if torch.is_grad_enabled() else HEAD_ROWS
         width = max(fewest, held // int(self.base.get_output_embeddings().weight.shape[0]))
-        for first, even in even_parts(encoded, cut=self.cuts_batches and self.device.type == "cpu"):
+        for first, even in even_parts(encoded, cut=cut and self._cuts):
             hidden = self.last_hidden(even)
             row, position, target = self.scored_positions(even)
             for at in range(0, len(row), width):
@@ -316,10 +338,11 @@ class CausalLM(TextHandle):
         from torch.utils.checkpoint import checkpoint
 
         encoded = [self.encode(s) for s in samples]
+        order = even_order(encoded, cut=self._cuts and not distributions)
         entries = sum(e.scored for e in encoded) * int(self.base.get_output_embeddings().weight.shape[0])
         frugal, rows, scores, kept = torch.is_grad_enabled() and entries > GRADIENT_ENTRIES, [], [], []
-        for row, target, hidden in self._scored_hidden(encoded):
-            rows.append(row)
+        for row, target, hidden in self._scored_hidden([encoded[i] for i in order], cut=not distributions):
+            rows.append(torch.from_numpy(order).to(row.device)[row])
             if distributions:
                 kept.append(self.logits(hidden).log_softmax(-1))
                 scores.append(kept[-1].gather(1, target[:, None]).squeeze(1))
@@ -330,7 +353,8 @@ class CausalLM(TextHandle):
         if not rows:
             empty = torch.zeros(0, device=self.device)
             return Scored(empty, empty.long(), len(samples))
-        return Scored(torch.cat(scores), torch.cat(rows), len(samples), torch.cat(kept) if distributions else None)
+        flat, back = torch.cat(rows), torch.cat(rows).argsort(stable=True)  # token after token of sample after sample
+        return Scored(torch.cat(scores)[back], flat[back], len(samples), torch.cat(kept) if distributions else None)
 
     def _own(self, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Log-probability of the targets: (n, d), (n,) to (n,)."""
@@ -344,11 +368,15 @@ class CausalLM(TextHandle):
         import torch
 
         encoded = [self.encode(s) for s in samples]
-        ids, mask = self.batch(encoded)
-        scored = torch.zeros_like(mask, dtype=torch.bool)
+        order = even_order(encoded, cut=self._cuts)
+        width, states = max(len(e.ids) for e in encoded), []
+        scored = torch.zeros((len(encoded), width), dtype=torch.bool, device=self.device)
         for i, e in enumerate(encoded):
             scored[i, e.first : len(e.ids)] = True
-        return forward_to(self.base, layer, ids, mask), scored
+        for _, even in even_parts([encoded[i] for i in order], cut=self._cuts):
+            hidden = forward_to(self.base, layer, *self.batch(even))
+            states.append(torch.nn.functional.pad(hidden, (0, 0, 0, width - hidden.shape[1])))
+        return torch.cat(states)[torch.from_numpy(np.argsort(order)).to(self.device)], scored
 
     @contextmanager
     def perturbed(self, noise: Any) -> Iterator[CausalLM]:

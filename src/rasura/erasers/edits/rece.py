@@ -51,7 +51,7 @@ class Rece:
 
     >>> import torch
     >>> half, one, c = TextMap.of_matrix(torch.tensor([[0.5]])), torch.tensor([[1.0]]), torch.tensor([[2.0]])
-    >>> [adversarial(half, one, c, penalty).item() for penalty in (0.0, 0.25)]
+    >>> [round(Seen.by(half, one).adversarial(c, penalty).item(), 12) for penalty in (0.0, 0.25)]
     [4.0, 2.0]
     """
 
@@ -120,22 +120,46 @@ class Rece:
         import torch
 
         concept = torch.cat(rows.sources)
-        found = concept
+        found, seen = concept, Seen.by(text_map, base)
         for _ in range(self.epochs):
-            found = adversarial(text_map, base, concept, self.penalty)
+            found = seen.adversarial(concept, self.penalty)
             rows.sources = [found]
-            text_map = text_map @ rows.solve(self.erase_scale, self.preserve_scale, self.ridge)
+            later = rows.solve(self.erase_scale, self.preserve_scale, self.ridge)
+            text_map, seen = text_map @ later, seen.after(later)
         return text_map, float(found.norm() / concept.norm())
 
     def __str__(self) -> str:
         return f"rece ({self.epochs} epochs, penalty {self.penalty:g}, towards '{self.guide}', {self.form})"
 
 
-def adversarial(text_map: TextMap, base: torch.Tensor, features: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Rows c' that come closest to saying to the edited layers what rows c (n, d) said to the old ones; ``base`` is K_0."""
-    import torch
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a network under a text map says about features: K_0 T and T^T K_0 T, (d, d) float64, kept from round to round.
 
-    seen = text_map.of_weight(base.double())  # K_0 T, and K_0 is symmetric
-    system = text_map.of_weight(seen.T.contiguous())
-    system.diagonal().add_(penalty)
-    return torch.linalg.solve(system, seen.T @ features.double().T).T
+    A round's map has few inner dimensions, so both follow it without another product of two d x d matrices.
+    """
+
+    across: torch.Tensor  # K_0 T
+    within: torch.Tensor  # T^T K_0 T
+
+    @classmethod
+    def by(cls, text_map: TextMap, base: torch.Tensor) -> Seen:
+        """``base`` is K_0, symmetric."""
+        return cls(base.double(), base.double()).after(text_map)
+
+    def after(self, later: TextMap) -> Seen:
+        """The same once the weights were edited by ``later`` as well."""
+        half = later.of_weight(self.within)
+        return Seen(later.of_weight(self.across), later.of_weight(half.T.contiguous()))
+
+    def adversarial(self, features: torch.Tensor, penalty: float) -> torch.Tensor:
+        """Rows c' that come closest to saying to the edited layers what rows c (n, d) said to the old ones."""
+        import torch
+
+        system = self.within.clone()
+        system.diagonal().add_(penalty)
+        wanted = self.across.T @ features.double().T
+        factor, failed = torch.linalg.cholesky_ex(system)
+        if int(failed):  # no penalty and an edit that lost a direction: rounding leaves it indefinite
+            return torch.linalg.solve(system, wanted).T
+        return torch.cholesky_solve(wanted, factor).T
