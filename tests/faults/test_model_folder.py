@@ -10,8 +10,8 @@ import pytest
 from safetensors import SafetensorError
 
 import _tiny
-from rasura.cli import _model_folder
-from rasura.cli._model_folder import publish
+from rasura.cli import _model_folder, main
+from rasura.cli._model_folder import alone, publish
 from rasura.core.errors import BadInput
 from rasura.models.causal_lm import CausalLM
 
@@ -92,3 +92,32 @@ def test_a_full_disk_keeps_the_model_that_was_there_and_the_checkpoint(tmp_path,
     with pytest.raises(BadInput, match="No space left.*its training is kept") as said:
         publish(Broken(error), record, tmp_path)
     assert contents(tmp_path) == before and "\n" not in str(said.value)
+
+
+HOLD = """
+import sys
+from rasura.cli._model_folder import alone
+with alone(__import__("pathlib").Path(sys.argv[1])):
+    print("inside", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_erasure_into_a_folder_is_refused_and_a_killed_one_holds_nothing(tmp_path, capsys):
+    """The lock goes with its process."""
+    import subprocess
+    import sys
+
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "inside\n"
+        words = ["erase", str(tmp_path / "no model"), "--forget", "f.jsonl", "--out", str(tmp_path)]
+        with pytest.raises(SystemExit, match="2"):
+            main(words)  # before anything is loaded
+        assert "another erasure is writing there" in capsys.readouterr().err
+        with alone(tmp_path / "elsewhere"):
+            pass
+        other.kill()
+    with alone(tmp_path):
+        assert not list(tmp_path.iterdir())

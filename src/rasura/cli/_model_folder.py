@@ -7,8 +7,12 @@ and nothing loads it. The checkpoint a training goes on from is removed when all
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,26 @@ RECORD = "erasure.json"
 LAST = ("config.json", "model_index.json", RECORD)  # in this order
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 CHECKPOINTS = "training-*.safetensors*"  # also those set aside as damaged
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One erasure at a time into a folder, of the processes of one machine: two would read each other's checkpoints.
+
+    The lock lies outside the folder, which is the model's, and goes with its process. Raises BadInput where it is taken.
+    """
+    from filelock import FileLock, Timeout
+
+    whose = f"{Path.home()} {folder.resolve()}".encode("utf-8", "surrogateescape")  # a lock of one's own can be opened
+    lock = FileLock(Path(tempfile.gettempdir()) / f"rasura-{hashlib.sha256(whose).hexdigest()[:32]}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput(f"{folder}: another erasure is writing there; wait for it, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def publish(model: Any, record: Any, folder: Path) -> Path:

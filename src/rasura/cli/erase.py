@@ -72,10 +72,12 @@ def erase(
     from rasura.core.types import Request, Samples
     from rasura.observations._engine_processes import first
 
-    from ._model_folder import publish
+    from ._model_folder import alone, publish
     from ._options import treatment_settings
 
     folder = _place(out, model)
+    if first():
+        click.get_current_context().with_resource(alone(folder))
     if forget is None and concept is None:
         raise BadInput("nothing to erase: pass --forget FILE, or --concept WORD for a text-to-image model")
     sides = [load_samples(path, options) or Samples() for path in (forget, retain)]
