@@ -118,6 +118,7 @@ def _an_owners_files(planted) -> None:
     Path("order.jsonl").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 def test_the_signal_in_the_readme_is_one_new_file_and_passes_conformance(planted, tmp_path):
     """In a copy of the tree: the file alone makes it a method, an option of the command line, and a case of the suite."""
     code = re.search(

@@ -54,6 +54,7 @@ def test_the_target_draws_the_concept_and_the_floor_does_not(built):
         assert clopper_pearson(hits, n)[1] < 0.15, f"{hits} of {n}"
 
 
+@pytest.mark.slow
 def test_both_draw_everything_else(built):
     for role in ("target", "retrained"):
         for part in ("near", "far"):

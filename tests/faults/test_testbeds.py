@@ -38,6 +38,7 @@ COUNTED = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_the_second_of_two_processes_waits_and_reads(tmp_path):
     """The lock is held here until both are seen waiting for it."""
     folder = tmp_path / "bed"

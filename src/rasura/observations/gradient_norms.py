@@ -184,14 +184,15 @@ def measured(
 
 
 def _parts(encoded: list[Any], kept: list[int], device: str) -> list[list[int]]:
-    """The batch, on a CPU cut into parts of similar length."""
+    """The batch, on a CPU cut where texts get shorter and where its tokens no longer fit a cache."""
+    from ..models._encoding import even_parts
+
     if device != "cpu":
         return [kept]
-    parts: list[list[int]] = [[]]
-    for i in sorted(kept, key=lambda i: -len(encoded[i].ids)):
-        if parts[-1] and (len(parts[-1]) + 1) * len(encoded[parts[-1][0]].ids) > CPU_TOKENS:
-            parts.append([])
-        parts[-1].append(i)
+    parts, longest_first = [], sorted(kept, key=lambda i: -len(encoded[i].ids))
+    for first, even in even_parts([encoded[i] for i in longest_first], cut=True):
+        most, end = max(1, CPU_TOKENS // len(even[0].ids)), first + len(even)
+        parts += [longest_first[at : min(at + most, end)] for at in range(first, end, most)]
     return parts
 
 
