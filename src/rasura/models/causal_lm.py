@@ -338,11 +338,11 @@ class CausalLM(TextHandle):
         from torch.utils.checkpoint import checkpoint
 
         encoded = [self.encode(s) for s in samples]
-        order = even_order(encoded, cut=self._cuts and not distributions)
+        order = torch.from_numpy(even_order(encoded, cut=self._cuts and not distributions)).to(self.device)
         entries = sum(e.scored for e in encoded) * int(self.base.get_output_embeddings().weight.shape[0])
         frugal, rows, scores, kept = torch.is_grad_enabled() and entries > GRADIENT_ENTRIES, [], [], []
         for row, target, hidden in self._scored_hidden([encoded[i] for i in order], cut=not distributions):
-            rows.append(torch.from_numpy(order).to(row.device)[row])
+            rows.append(order[row])
             if distributions:
                 kept.append(self.logits(hidden).log_softmax(-1))
                 scores.append(kept[-1].gather(1, target[:, None]).squeeze(1))
@@ -353,8 +353,8 @@ class CausalLM(TextHandle):
         if not rows:
             empty = torch.zeros(0, device=self.device)
             return Scored(empty, empty.long(), len(samples))
-        flat, back = torch.cat(rows), torch.cat(rows).argsort(stable=True)  # token after token of sample after sample
-        return Scored(torch.cat(scores)[back], flat[back], len(samples), torch.cat(kept) if distributions else None)
+        row, back = torch.cat(rows).sort(stable=True)  # token after token of sample after sample
+        return Scored(torch.cat(scores)[back], row, len(samples), torch.cat(kept) if distributions else None)
 
     def _own(self, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Log-probability of the targets: (n, d), (n,) to (n,)."""
@@ -368,7 +368,7 @@ class CausalLM(TextHandle):
         import torch
 
         encoded = [self.encode(s) for s in samples]
-        order = even_order(encoded, cut=self._cuts)
+        order = torch.from_numpy(even_order(encoded, cut=self._cuts)).to(self.device)
         width, states = max(len(e.ids) for e in encoded), []
         scored = torch.zeros((len(encoded), width), dtype=torch.bool, device=self.device)
         for i, e in enumerate(encoded):
@@ -376,7 +376,7 @@ class CausalLM(TextHandle):
         for _, even in even_parts([encoded[i] for i in order], cut=self._cuts):
             hidden = forward_to(self.base, layer, *self.batch(even))
             states.append(torch.nn.functional.pad(hidden, (0, 0, 0, width - hidden.shape[1])))
-        return torch.cat(states)[torch.from_numpy(np.argsort(order)).to(self.device)], scored
+        return torch.cat(states)[order.argsort()], scored
 
     @contextmanager
     def perturbed(self, noise: Any) -> Iterator[CausalLM]:
