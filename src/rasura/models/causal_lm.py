@@ -338,11 +338,12 @@ class CausalLM(TextHandle):
         from torch.utils.checkpoint import checkpoint
 
         encoded = [self.encode(s) for s in samples]
-        order = torch.from_numpy(even_order(encoded, cut=self._cuts and not distributions)).to(self.device)
+        order = even_order(encoded, cut=self._cuts and not distributions)
+        sample_of = torch.from_numpy(order).to(self.device)
         entries = sum(e.scored for e in encoded) * int(self.base.get_output_embeddings().weight.shape[0])
         frugal, rows, scores, kept = torch.is_grad_enabled() and entries > GRADIENT_ENTRIES, [], [], []
         for row, target, hidden in self._scored_hidden([encoded[i] for i in order], cut=not distributions):
-            rows.append(order[row])
+            rows.append(sample_of[row])
             if distributions:
                 kept.append(self.logits(hidden).log_softmax(-1))
                 scores.append(kept[-1].gather(1, target[:, None]).squeeze(1))
@@ -368,7 +369,7 @@ class CausalLM(TextHandle):
         import torch
 
         encoded = [self.encode(s) for s in samples]
-        order = torch.from_numpy(even_order(encoded, cut=self._cuts)).to(self.device)
+        order = even_order(encoded, cut=self._cuts)
         width, states = max(len(e.ids) for e in encoded), []
         scored = torch.zeros((len(encoded), width), dtype=torch.bool, device=self.device)
         for i, e in enumerate(encoded):
@@ -376,7 +377,7 @@ class CausalLM(TextHandle):
         for _, even in even_parts([encoded[i] for i in order], cut=self._cuts):
             hidden = forward_to(self.base, layer, *self.batch(even))
             states.append(torch.nn.functional.pad(hidden, (0, 0, 0, width - hidden.shape[1])))
-        return torch.cat(states)[order.argsort()], scored
+        return torch.cat(states)[torch.from_numpy(order.argsort()).to(self.device)], scored
 
     @contextmanager
     def perturbed(self, noise: Any) -> Iterator[CausalLM]:
