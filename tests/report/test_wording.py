@@ -97,3 +97,15 @@ def test_suppression_is_labelled(made, seen):
     assert "The content of 42 records was suppressed; it is still in the weights." in text
     assert "Suppressed; still in the weights." in text and "Nothing comes back." not in text
     assert "guard" in text.split("What was erased?")[0]
+
+
+def test_the_terminal_says_what_each_attack_is_held_against(made):
+    """An attack with a floor of its own is not compared with the retrained model, and recovers nothing."""
+    from rasura.cli.verify import text
+
+    lines = text(made.verification()).splitlines()
+    own = next(line for line in lines if line.startswith("checkpoint_difference  "))
+    assert own.endswith("over 0.5") and "after - retrained" not in "\n".join(lines)
+    others = [line for line in lines if " over retrained" in line]
+    assert others and not any(line.startswith("checkpoint_difference") for line in others)
+    assert "checkpoint_difference: shows that records were treated, and brings none back" in lines

@@ -98,8 +98,17 @@ def text(record: Any) -> str:
     roles = [card.role for card in record.models]
     rows = [(m.method.name, m.population, m.better, *(m.values.get(r, "") for r in roles)) for m in record.metrics]
     lines = [record.verdict, "", table(("metric", "records", "better", *roles), rows)]
-    attacks = [(a.method.name, a.access, *(a.values.get(r, "") for r in roles), a.gain or "") for a in record.attacks]
-    lines += ["", table(("attack", "access", *roles, "after - retrained"), attacks)]
+    attacks = [(a.method.name, a.access, *(a.values.get(r, "") for r in roles), _beyond(a)) for a in record.attacks]
+    lines += ["", table(("attack", "access", *roles, "after, beyond its floor"), attacks)]
+    others = ", ".join(a.method.name for a in record.attacks if a.floor is not None)
+    lines += [f"{others}: shows that records were treated, and brings none back"] if others else []
     lines += [f"not tested: {s.name}: {s.why}" for s in record.skipped]
     lines += [f"warning: {w}" for w in record.warnings]
     return "\n".join(lines)
+
+
+def _beyond(attack: Any) -> str:
+    """What an attack shows beyond its floor, and which floor that is."""
+    if attack.gain is None:
+        return ""
+    return f"{attack.gain} over {'retrained' if attack.floor is None else f'{attack.floor:g}'}"
