@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from _side_by_side import compare, ratio
 
-from rasura.erasers.edits.rece import Seen
+from rasura.erasers.edits.rece import rounds
 from rasura.models.text_map import TextMap, gram_of
 
 D, POSITIONS, WIDTHS = 768, 77, [320] * 10 + [640] * 10 + [1280] * 12
@@ -55,11 +55,11 @@ def uce_by_layer(layers: Layers, source: torch.Tensor, target: torch.Tensor) -> 
 def rece_shared(layers: Layers, concept: torch.Tensor, guide: torch.Tensor, empty: torch.Tensor) -> Layers:
     """Rounds in d x d space, the weights touched once; the Gram matrix of the layers is counted in."""
     t = TextMap.of_rows(concept, guide, 1.0, 0.5)
-    seen = Seen.by(t, gram_of(layers))
-    for _ in range(ROUNDS):
-        found = seen.adversarial(concept, 0.1)
-        later = TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
-        t, seen = t @ later, seen.after(later)
+
+    def edit(found: torch.Tensor) -> TextMap:
+        return TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
+
+    t, _ = rounds(t, gram_of(layers), concept, 0.1, ROUNDS, edit)
     return [t.of_weight(w) for w in layers]
 
 

@@ -121,3 +121,9 @@ def test_a_second_erasure_into_a_folder_is_refused_and_a_killed_one_holds_nothin
         other.kill()
     with alone(tmp_path):
         assert not list(tmp_path.iterdir())
+
+
+def test_a_place_for_the_lock_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(_model_folder.tempfile, "gettempdir", lambda: "/proc/rasura")
+    with pytest.raises(BadInput, match="set TMPDIR"), alone(tmp_path):
+        raise AssertionError("without a lock")

@@ -18,19 +18,17 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-WORD = {"training order": "transcript", "key": "key", "configuration": "configuration", "record": "record"}
 SEEN = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+)")
 
 
 def targets() -> dict[str, bytes]:
-    """Name -> a good input. Formats that other libraries parse are left to ``run.py``."""
+    """Name of a target of ``run.py`` -> a good input. Formats that other libraries parse are left out."""
     import test_fuzz as quick
 
-    own = {
-        name: data for name, data in quick.GOOD.items() if name.endswith((".jsonl", ".json", ".csv", ".tsv", ".txt"))
-    }
+    plain = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+    own = {f"reader of {name}": data for name, data in quick.GOOD.items() if name.endswith(plain)}
     parts = {"training order": quick.ORDER, "key": quick.a_key(), "configuration": quick.CONFIG}
-    return own | parts | {"record": json.dumps(quick.VERDICT).encode()}
+    return own | parts | {"record, bytes changed": json.dumps(quick.VERDICT).encode()}
 
 
 def watch(name: str, minutes: float) -> tuple[int, int, str]:
@@ -71,13 +69,15 @@ def inside(name: str, flags: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["rasura"]):
-        import _fuzz_properties as must
+        import run  # makes inputs, which reads modules that are otherwise read when first needed
+
         import rasura._mark
         import rasura.core.records
         import rasura.data.readers
         import rasura.data.transcripts
         import rasura.models._folder  # noqa: F401
-    holds = getattr(must, f"reads_{WORD[name]}", None) if name in WORD else lambda data: must.reads_samples(name, data)
+
+    _, holds = run.targets()[name]
     atheris.Setup([sys.argv[0], *flags], lambda data: holds(bytes(data)))
     atheris.Fuzz()
 
@@ -87,7 +87,7 @@ def main(minutes: float, only: str) -> int:
     for name in [name for name in targets() if only in name]:
         inputs, branches, failed = watch(name, minutes)
         failures += bool(failed)
-        print(f"{name:16} {inputs:>9,} inputs {branches:>6,} branches  {'FAILED' if failed else 'clean'}", flush=True)
+        print(f"{name:22} {inputs:>9,} inputs {branches:>6,} branches  {'FAILED' if failed else 'clean'}", flush=True)
         print(failed, end="")
     return 1 if failures else 0
 

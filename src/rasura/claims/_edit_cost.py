@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..erasers.edits.rece import Seen
+from ..erasers.edits.rece import rounds
 from ..models.text_map import TextMap, gram_of
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class EditCost:
         self, layers: list[torch.Tensor], concept: torch.Tensor, guide: torch.Tensor, empty: torch.Tensor
     ) -> list[torch.Tensor]:
         text_map = TextMap.of_rows(concept, guide, 1.0, 0.5, kept=empty, kept_scale=1.0)
-        seen = Seen.by(text_map, gram_of(layers))
-        for _ in range(self.rounds):
-            found = seen.adversarial(concept, 0.1)
-            later = TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
-            text_map, seen = text_map @ later, seen.after(later)
+
+        def edit(found: torch.Tensor) -> TextMap:
+            return TextMap.of_rows(found, guide, 1.0, 0.1, kept=empty, kept_scale=0.1)
+
+        text_map, _ = rounds(text_map, gram_of(layers), concept, 0.1, self.rounds, edit)
         return [text_map.of_weight(w) for w in layers]
 
 

@@ -39,6 +39,10 @@ def alone(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise BadInput(f"{folder}: another erasure is writing there; wait for it, or choose another --out") from None
+    except OSError as error:
+        raise BadInput(
+            f"{lock.lock_file}: cannot write there ({error.strerror}); set TMPDIR to another place"
+        ) from None
     try:
         yield
     finally:

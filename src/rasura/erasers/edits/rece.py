@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -120,16 +120,33 @@ class Rece:
         import torch
 
         concept = torch.cat(rows.sources)
-        found, seen = concept, Seen.by(text_map, base)
-        for _ in range(self.epochs):
-            found = seen.adversarial(concept, self.penalty)
+
+        def edit(found: torch.Tensor) -> TextMap:
             rows.sources = [found]
-            later = rows.solve(self.erase_scale, self.preserve_scale, self.ridge)
-            text_map, seen = text_map @ later, seen.after(later)
+            return rows.solve(self.erase_scale, self.preserve_scale, self.ridge)
+
+        text_map, found = rounds(text_map, base, concept, self.penalty, self.epochs, edit)
         return text_map, float(found.norm() / concept.norm())
 
     def __str__(self) -> str:
         return f"rece ({self.epochs} epochs, penalty {self.penalty:g}, towards '{self.guide}', {self.form})"
+
+
+def rounds(
+    text_map: TextMap,
+    base: torch.Tensor,
+    concept: torch.Tensor,
+    penalty: float,
+    epochs: int,
+    edit: Callable[[torch.Tensor], TextMap],
+) -> tuple[TextMap, torch.Tensor]:
+    """T after ``epochs`` rounds of ``edit`` on the rows c' that bring ``concept`` back, and the last of these rows."""
+    found, seen = concept, Seen.by(text_map, base)
+    for _ in range(epochs):
+        found = seen.adversarial(concept, penalty)
+        later = edit(found)
+        text_map, seen = text_map @ later, seen.after(later)
+    return text_map, found
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +162,8 @@ class Seen:
     @classmethod
     def by(cls, text_map: TextMap, base: torch.Tensor) -> Seen:
         """``base`` is K_0, symmetric."""
-        return cls(base.double(), base.double()).after(text_map)
+        across = text_map.of_weight(base.double())
+        return cls(across, text_map.of_weight(across.T.contiguous()))
 
     def after(self, later: TextMap) -> Seen:
         """The same once the weights were edited by ``later`` as well."""
