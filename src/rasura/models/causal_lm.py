@@ -369,16 +369,17 @@ class CausalLM(TextHandle):
         import torch
 
         encoded = [self.encode(s) for s in samples]
-        order, width = even_order(encoded, cut=self._cuts), max(len(e.ids) for e in encoded)
+        order = even_order(encoded, cut=self._cuts)
+        parts = [even for _, even in even_parts([encoded[i] for i in order], cut=self._cuts)]
+        found = [forward_to(self.base, layer, *self.batch(part)) for part in parts]
+        width = max(states.shape[1] for states in found)  # as batch() padded, which may be more than the longest text
         scored = torch.zeros((len(encoded), width), dtype=torch.bool, device=self.device)
         for i, e in enumerate(encoded):
             scored[i, e.first : len(e.ids)] = True
-        parts = [even for _, even in even_parts([encoded[i] for i in order], cut=self._cuts)]
-        found = [forward_to(self.base, layer, *self.batch(part)) for part in parts]
         if len(found) == 1:
             return found[0], scored
-        states = [torch.nn.functional.pad(hidden, (0, 0, 0, width - hidden.shape[1])) for hidden in found]
-        return torch.cat(states)[torch.from_numpy(order.argsort()).to(self.device)], scored
+        even = [torch.nn.functional.pad(states, (0, 0, 0, width - states.shape[1])) for states in found]
+        return torch.cat(even)[torch.from_numpy(order.argsort()).to(self.device)], scored
 
     @contextmanager
     def perturbed(self, noise: Any) -> Iterator[CausalLM]:
