@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from functools import cache
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers import decoders as piece_decoders
 from transformers import (
     BertConfig,
@@ -22,15 +23,27 @@ from rasura.models.masked_lm import MaskedLM
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+def _vocabulary(lowercase: bool, size: int = 300) -> dict[str, int]:
+    """Letters that begin a word or go on, and the commonest words.
+
+    Not trained: the library's trainer numbers "##" pieces as its hash table yields them, so every process got another
+    vocabulary, another model and other neighbours.
+    """
+    clean, split = normalizers.BertNormalizer(lowercase=lowercase), pre_tokenizers.BertPreTokenizer()
+    cut = [split.pre_tokenize_str(clean.normalize_str(text)) for text in _tiny.texts(300, seed=1)]
+    words = Counter(word for text in cut for word, _ in text)
+    letters = sorted(set("".join(words)))
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *sorted(words, key=lambda w: (-words[w], w))]
+    return {piece: i for i, piece in enumerate(list(dict.fromkeys(pieces))[:size])}
+
+
 @cache
 def wordpiece(lowercase: bool = True) -> PreTrainedTokenizerFast:
     """BERT's own kind: words, and "##" pieces that go on."""
-    tok = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tok = Tokenizer(models.WordPiece(_vocabulary(lowercase), unk_token="[UNK]"))
     tok.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tok.decoder = piece_decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL, show_progress=False)
-    tok.train_from_iterator(_tiny.texts(300, seed=1), trainer)
     cls, sep = (tok.token_to_id(t) for t in ("[CLS]", "[SEP]"))
     tok.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
