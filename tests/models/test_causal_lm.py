@@ -61,6 +61,34 @@ def test_hidden_states_stop_where_asked(shape: str):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_pass_without_a_mask_says_the_same(shape: str, monkeypatch):
+    """Padding behind a text is never looked at, so passes say nothing of it; training still does."""
+    model, told = SHAPES[shape](), []
+    encoded = [model.encode(s) for s in Samples.of(_tiny.texts(4, seed=7) + ["Hugo."])]
+    expected = model.last_hidden(encoded).detach()
+    forward = model.base.base_model.forward
+    monkeypatch.setattr(model.base.base_model, "forward", lambda **k: told.append(k["attention_mask"]) or forward(**k))
+    with torch.inference_mode():
+        found = model.last_hidden(encoded)
+    assert told[-1] is None
+    for i, e in enumerate(encoded):
+        assert torch.allclose(found[i, : len(e.ids)], expected[i, : len(e.ids)], atol=1e-5)
+    model.last_hidden(encoded)
+    assert told[-1] is not None
+
+
+def test_a_model_that_would_look_at_padding_is_told_of_it(neox):
+    """Attention that is causal only by its mask sees everything without one."""
+    encoded = [neox.encode(s) for s in Samples.of(_tiny.texts(4, seed=7) + ["Hugo."])]
+    expected = neox.last_hidden(encoded).detach()
+    other = neox.clone()
+    for layer in other.base.base_model.layers:
+        layer.attention.is_causal = False
+    with torch.inference_mode():
+        assert torch.equal(other.last_hidden(encoded), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_sites_are_found_by_what_they_do(shape: str):
     model = SHAPES[shape]()
     assert [s.layer for s in model.sites("block")] == [0, 1]

@@ -24,6 +24,7 @@ from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, Tokens, arrays, even_ord
 from ._fingerprint import fingerprint, short_hash
 from ._handle import TextHandle
 from ._loading import load_parts, quiet_library
+from ._shortcuts import head_is_plain, padding_is_unseen
 from ._stopped import forward_to
 
 if TYPE_CHECKING:
@@ -262,24 +263,31 @@ class CausalLM(TextHandle):
         """Right-padded ids and attention mask: two (B, T) tensors on the model's device."""
         import torch
 
-        width = max(len(e.ids) for e in encoded)
-        ids = np.zeros((len(encoded), width), dtype=np.int64)
-        mask = np.zeros((len(encoded), width), dtype=np.int64)
-        for i, e in enumerate(encoded):
-            ids[i, : len(e.ids)], mask[i, : len(e.ids)] = e.ids, 1
-        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+        lengths = np.array([len(e.ids) for e in encoded])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = np.concatenate([e.ids for e in encoded])
+        return tuple(torch.from_numpy(a).to(self.device) for a in (ids, mask.astype(np.int64)))  # type: ignore[return-value]
 
     def last_hidden(self, encoded: Sequence[Encoded]) -> torch.Tensor:
         """Hidden states after the last layer and its norm: (B, T, d), what the output matrix reads."""
+        import torch
+
         ids, mask = self.batch(encoded)
-        return self.base.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        told = None if torch.is_inference_mode_enabled() and self._padding_is_unseen else mask
+        return self.base.base_model(input_ids=ids, attention_mask=told, use_cache=False).last_hidden_state
+
+    @cached_property
+    def _padding_is_unseen(self) -> bool:
+        return padding_is_unseen(self.base, self.device)
 
     def scored_positions(self, encoded: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(row, position, target) of every scored token; ``position`` is where it is predicted from."""
         import torch
 
-        row = np.concatenate([np.full(e.scored, i, dtype=np.int64) for i, e in enumerate(encoded)])
-        position = np.concatenate([np.arange(e.first - 1, e.first - 1 + e.scored, dtype=np.int64) for e in encoded])
+        scored, first = np.array([(e.scored, e.first) for e in encoded], dtype=np.int64).T
+        row = np.repeat(np.arange(len(encoded)), scored)
+        position = np.arange(len(row)) + np.repeat(first - 1 - (scored.cumsum() - scored), scored)
         target = np.concatenate([e.ids[e.first :] for e in encoded])
         return tuple(torch.from_numpy(a).to(self.device) for a in (row, position, target))  # type: ignore[return-value]
 
@@ -291,14 +299,7 @@ class CausalLM(TextHandle):
 
     @cached_property
     def _head_is_plain(self) -> bool:
-        """Some architectures scale or cap logits after the matrix: compare once with the model's own answer."""
-        import torch
-
-        with torch.no_grad():
-            ids = torch.zeros((1, 2), dtype=torch.long, device=self.device)
-            own = self.base(input_ids=ids, use_cache=False).logits.float()
-            hidden = self.base.base_model(input_ids=ids, use_cache=False).last_hidden_state
-            return bool(torch.allclose(own, self.base.get_output_embeddings()(hidden).float(), atol=1e-3, rtol=1e-3))
+        return head_is_plain(self.base, self.device)
 
     @property
     def _cuts(self) -> bool:
@@ -325,9 +326,10 @@ class CausalLM(TextHandle):
         for first, even in even_parts(encoded, cut=cut and self._cuts):
             hidden = self.last_hidden(even)
             row, position, target = self.scored_positions(even)
+            flat, at_token = hidden.flatten(0, 1), row * hidden.shape[1] + position
             for at in range(0, len(row), width):
                 part = slice(at, at + width)
-                yield row[part] + first, target[part], hidden[row[part], position[part]]
+                yield row[part] + first, target[part], flat.index_select(0, at_token[part])
 
     def score(self, samples: Samples, *, distributions: bool = False) -> Scored:
         """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions.

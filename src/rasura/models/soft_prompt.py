@@ -92,7 +92,7 @@ class _Body:
     def __call__(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None,
         past_key_values: Any = None,
         position_ids: torch.Tensor | None = None,
         **settings: Any,
@@ -100,7 +100,8 @@ class _Body:
         import torch
 
         k, rows = len(self.vectors), len(input_ids)
-        settings["attention_mask"] = torch.cat([attention_mask.new_ones(rows, k), attention_mask], dim=1)
+        if attention_mask is not None:
+            settings["attention_mask"] = torch.cat([attention_mask.new_ones(rows, k), attention_mask], dim=1)
         if past_key_values is not None:
             if position_ids is not None:
                 settings["position_ids"] = position_ids + k

@@ -95,7 +95,7 @@ def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     rows = max(1, BLOCK // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
     blocks = [_block(logits[at : at + rows].float(), target[at : at + rows]) for at in range(0, len(logits), rows)]
     blocks = blocks or [_block(logits.float(), target)]
-    return tuple(torch.cat(column) for column in zip(*blocks, strict=True))  # type: ignore[return-value]
+    return blocks[0] if len(blocks) == 1 else tuple(torch.cat(column) for column in zip(*blocks, strict=True))  # type: ignore[return-value]
 
 
 def _block(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
