@@ -71,6 +71,6 @@ def measure(what: str, handle, samples, repeats: int, ways: dict[str, int]) -> N
 if __name__ == "__main__":
     short = texts(64)
     same, alone = "a copy a noise, same batches", "a copy a noise, a batch of one"
-    measure("hidden 128, 64 texts", model(), short, 5, {same: 64, alone: 1})
+    measure("hidden 128, 64 texts", model(), short, 15, {same: 64, alone: 1})
     large, long = pythia(short)
-    measure("hidden 512, 4 texts", large, long.take(range(4)), 3, {same: 4})
+    measure("hidden 512, 4 texts", large, long.take(range(4)), 5, {same: 4})
