@@ -114,6 +114,6 @@ if __name__ == "__main__":
             "one pass each": lambda: one_pass_each(plan, models, samples),
         },
         floor=8.0,
-        repeats=3,
+        repeats=5,
         warm=False,
     )

@@ -323,13 +323,16 @@ class CausalLM(TextHandle):
         held = HEAD_CHUNK.get(self.device.type, HEAD_CHUNK["cuda"])
         fewest = 2 * HEAD_ROWS if torch.is_grad_enabled() else HEAD_ROWS
         width = max(fewest, held // int(self.base.get_output_embeddings().weight.shape[0]))
+        row, position, target = self.scored_positions(encoded)
+        end = 0
         for first, even in even_parts(encoded, cut=cut and self._cuts):
             hidden = self.last_hidden(even)
-            row, position, target = self.scored_positions(even)
-            flat, at_token = hidden.flatten(0, 1), row * hidden.shape[1] + position
-            for at in range(0, len(row), width):
-                part = slice(at, at + width)
-                yield row[part] + first, target[part], flat.index_select(0, at_token[part])
+            begin, end = end, end + sum(e.scored for e in even)
+            at_token = (row[begin:end] - first) * hidden.shape[1] + position[begin:end]
+            for at in range(begin, end, width):
+                part = slice(at, min(at + width, end))
+                of_part = at_token[part.start - begin : part.stop - begin]
+                yield row[part], target[part], hidden.flatten(0, 1).index_select(0, of_part)
 
     def score(self, samples: Samples, *, distributions: bool = False) -> Scored:
         """Log-probabilities of the scored tokens of a batch, with gradients: one forward, the head on scored positions.

@@ -14,6 +14,7 @@ are all read off without another pass. All in float32, natural logarithms.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -102,13 +103,14 @@ def _block(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     """The softmax tells the normaliser too: log Z = max_v logit_v - log max_v p_v, and max p >= 1/V is never rounded off."""
     import torch
 
+    p, log_p, product = _scratch.like(logits)
     own = logits.gather(1, target[:, None])
-    p = torch.softmax(logits, dim=-1)
+    torch.softmax(logits, dim=-1, out=p)
     normaliser = logits.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
-    log_p = (logits - normaliser).clamp_(min=UNDERFLOW)  # p is 0 there: 0 log 0 = 0, also where logits are -inf
-    mean = torch.linalg.vecdot(p, log_p)
+    torch.sub(logits, normaliser, out=log_p).clamp_(min=UNDERFLOW)  # p is 0 there: 0 log 0 = 0, also for logits of -inf
+    mean = torch.mul(p, log_p, out=product).sum(-1)
     log_p.sub_(mean[:, None])
-    variance = torch.linalg.vecdot(p.mul_(log_p), log_p)
+    variance = torch.mul(p.mul_(log_p), log_p, out=product).sum(-1)
     return (own - normaliser).squeeze(1), mean, variance.clamp_(min=0).sqrt_(), _rank(logits, own, target, p)
 
 
@@ -125,6 +127,26 @@ def _rank(logits: Any, own: Any, target: Any, scratch: Any) -> Any:
     for row in torch.nonzero(equal > 1).flatten().tolist():
         rank[row] += int((logits[row, : int(target[row])] == own[row]).sum())
     return rank
+
+
+class _Scratch(threading.local):
+    """Memory that block after block is worked on in: on a CPU, getting fresh memory takes longer than the work."""
+
+    kept: Any = None  # (3, entries) float32
+
+    def like(self, logits: Any) -> Any:
+        """Three tensors of the shape of ``logits``, their contents undefined, good until the next call."""
+        import torch
+
+        if logits.device.type != "cpu":
+            return [torch.empty_like(logits) for _ in range(3)]
+        if self.kept is None or self.kept.shape[1] < logits.numel():
+            with torch.inference_mode(False):  # or it could not be written to outside that mode
+                self.kept = torch.empty(3, max(BLOCK, logits.numel()))
+        return [row[: logits.numel()].view(logits.shape) for row in self.kept]
+
+
+_scratch = _Scratch()
 
 
 def _collect(encoded: list[Any], columns: list[np.ndarray]) -> TokenData:
