@@ -52,6 +52,23 @@ def arrays(ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tokens:
     return np.array(ids, dtype=np.int64), np.maximum.accumulate(ends) if len(ends) else ends
 
 
+def padded(encoded: Sequence[Encoded]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids padded on the right with 0, and 1 where there is a token: two (B, T) int64."""
+    lengths = np.array([len(e.ids) for e in encoded])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.zeros(mask.shape, dtype=np.int64)
+    ids[mask] = np.concatenate([e.ids for e in encoded])
+    return ids, mask.astype(np.int64)
+
+
+def positions(encoded: Sequence[Encoded]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(row, position it is predicted from, id) of every scored token, text after text."""
+    scored, first = np.array([(e.scored, e.first) for e in encoded], dtype=np.int64).T
+    row = np.repeat(np.arange(len(encoded)), scored)
+    position = np.arange(len(row)) + np.repeat(first - 1 - (scored.cumsum() - scored), scored)
+    return row, position, np.concatenate([e.ids[e.first :] for e in encoded])
+
+
 def even_order(encoded: Sequence[Encoded], *, cut: bool) -> np.ndarray:
     """The order, longest first, in which ``even_parts`` finds even runs; as they come where it would find one only."""
     order = np.argsort([-len(e.ids) for e in encoded], kind="stable").astype(np.int64)

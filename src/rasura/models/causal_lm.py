@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core.errors import BadInput, NotYetSupported
 from ..core.types import Sample, Samples, Site
+from . import _encoding
 from . import sites as _sites
 from ._encoding import ENCODED_KEPT, TOGETHER, Encoded, Tokens, arrays, even_order, even_parts, tokens_of
 from ._fingerprint import fingerprint, short_hash
@@ -263,11 +264,7 @@ class CausalLM(TextHandle):
         """Right-padded ids and attention mask: two (B, T) tensors on the model's device."""
         import torch
 
-        lengths = np.array([len(e.ids) for e in encoded])
-        mask = np.arange(lengths.max()) < lengths[:, None]
-        ids = np.zeros(mask.shape, dtype=np.int64)
-        ids[mask] = np.concatenate([e.ids for e in encoded])
-        return tuple(torch.from_numpy(a).to(self.device) for a in (ids, mask.astype(np.int64)))  # type: ignore[return-value]
+        return tuple(torch.from_numpy(a).to(self.device) for a in _encoding.padded(encoded))  # type: ignore[return-value]
 
     def last_hidden(self, encoded: Sequence[Encoded]) -> torch.Tensor:
         """Hidden states after the last layer and its norm: (B, T, d), what the output matrix reads."""
@@ -285,11 +282,7 @@ class CausalLM(TextHandle):
         """(row, position, target) of every scored token; ``position`` is where it is predicted from."""
         import torch
 
-        scored, first = np.array([(e.scored, e.first) for e in encoded], dtype=np.int64).T
-        row = np.repeat(np.arange(len(encoded)), scored)
-        position = np.arange(len(row)) + np.repeat(first - 1 - (scored.cumsum() - scored), scored)
-        target = np.concatenate([e.ids[e.first :] for e in encoded])
-        return tuple(torch.from_numpy(a).to(self.device) for a in (row, position, target))  # type: ignore[return-value]
+        return tuple(torch.from_numpy(a).to(self.device) for a in _encoding.positions(encoded))  # type: ignore[return-value]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """The output matrix, in float32: (..., d) to (..., V)."""
