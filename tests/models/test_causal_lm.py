@@ -77,6 +77,10 @@ def test_a_pass_without_a_mask_says_the_same(shape: str, monkeypatch):
     assert told[-1] is not None
 
 
+def test_no_sample_no_score(neox):
+    assert len(neox.score(Samples()).log_probability) == 0
+
+
 def test_a_model_that_would_look_at_padding_is_told_of_it(neox):
     """Attention that is causal only by its mask sees everything without one."""
     encoded = [neox.encode(s) for s in Samples.of(_tiny.texts(4, seed=7) + ["Hugo."])]

@@ -45,3 +45,23 @@ def test_never_more_than_one_module_is_noisy():
     for hook in hooks:
         hook.remove()
     assert len(noisy) >= len(linear) - 1 and all(noisy)
+
+
+def test_a_parameter_that_is_handed_on_keeps_its_memory():
+    """A table of positions returns its parameter itself: the next one of that shape is drawn elsewhere."""
+
+    class Table(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.zeros(3, 5))
+
+        def forward(self):
+            return self.table[:2]
+
+    module, noise = torch.nn.ModuleList([Table(), Table()]), WeightNoise(1.0)
+    with torch.no_grad(), noise.attached(module):
+        first = module[0]()
+        seen = first.clone()
+        second = module[1]()
+    assert torch.equal(first, seen) and not torch.equal(first, second)
+    assert all(torch.equal(p, torch.zeros(3, 5)) for p in module.parameters())

@@ -63,10 +63,10 @@ def padded(encoded: Sequence[Encoded]) -> tuple[np.ndarray, np.ndarray]:
 
 def positions(encoded: Sequence[Encoded]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(row, position it is predicted from, id) of every scored token, text after text."""
-    scored, first = np.array([(e.scored, e.first) for e in encoded], dtype=np.int64).T
+    scored, first = np.array([(e.scored, e.first) for e in encoded], dtype=np.int64).reshape(-1, 2).T
     row = np.repeat(np.arange(len(encoded)), scored)
     position = np.arange(len(row)) + np.repeat(first - 1 - (scored.cumsum() - scored), scored)
-    return row, position, np.concatenate([e.ids[e.first :] for e in encoded])
+    return row, position, np.concatenate([np.zeros(0, dtype=np.int64), *(e.ids[e.first :] for e in encoded)])
 
 
 def even_order(encoded: Sequence[Encoded], *, cut: bool) -> np.ndarray:

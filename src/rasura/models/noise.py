@@ -9,7 +9,7 @@ gives the antithetic partner and batches see the same noise.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -75,11 +75,22 @@ class WeightNoise:
                 eps = self.draw(names[id(p)], p.data, lent[-1])
                 p.data = eps.mul_(self.sign * self.sigma).add_(p.data)  # of float32 weights in the draw's memory
 
-        def leave(_module: Any, _inputs: Any, _output: Any) -> None:
+        def leave(_module: Any, _inputs: Any, output: Any) -> None:
             for p, data, memory in zip(own, exact, lent, strict=False):
                 p.data = data
-                spare.setdefault((p.shape, p.device), []).append(memory)
+                if not _is_part_of(memory, output):
+                    spare.setdefault((p.shape, p.device), []).append(memory)
             exact.clear()
             lent.clear()
 
         return [child.register_forward_pre_hook(enter), child.register_forward_hook(leave, always_call=True)]
+
+
+def _is_part_of(memory: torch.Tensor, output: Any) -> bool:
+    """Does a module hand on its parameter itself, as a table of positions does? Then its memory is still in use."""
+    if isinstance(output, Mapping):
+        return _is_part_of(memory, list(output.values()))
+    if isinstance(output, (list, tuple)):
+        return any(_is_part_of(memory, part) for part in output)
+    storage = getattr(output, "untyped_storage", None)
+    return storage is not None and storage().data_ptr() == memory.untyped_storage().data_ptr()

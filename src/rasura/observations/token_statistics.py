@@ -84,7 +84,8 @@ class TokenStatistics:
 def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     """(log_probability, mean, deviation, rank) of each row: logits (N, V), any float, target (N,).
 
-    Rows are worked on in blocks that a CPU's cache holds, each entry read as few times as the formulas allow.
+    Rows are worked on in blocks that a CPU's cache holds, each entry read as few times as the formulas allow. Numbers
+    alone come back, without a way for gradients.
 
     >>> import torch
     >>> logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
@@ -93,6 +94,7 @@ def statistics(logits: Any, target: Any) -> tuple[Any, Any, Any, Any]:
     """
     import torch
 
+    logits = logits.detach()
     rows = max(1, BLOCK // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
     blocks = [_block(logits[at : at + rows].float(), target[at : at + rows]) for at in range(0, len(logits), rows)]
     blocks = blocks or [_block(logits.float(), target)]
