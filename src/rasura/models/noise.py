@@ -1,9 +1,9 @@
 """Seeded Gaussian noise on every parameter, in place and exactly reversible.
 
 While a module runs its own forward, its parameters hold w + sign * sigma * eps; before and after they hold w, bit for
-bit. Extra memory is one tensor of each shape a parameter has, used again by the next one (fresh memory costs half as
-much time as the noise), never a second copy of the model. eps depends on (seed, parameter name) alone, so ``sign=-1``
-gives the antithetic partner and batches see the same noise.
+bit. Extra memory is one tensor of each shape a parameter has, used again by the next one because getting fresh memory
+takes time as drawing the noise does; never a second copy of the model. eps depends on (seed, parameter name) alone, so
+``sign=-1`` gives the antithetic partner and batches see the same noise.
 """
 
 from __future__ import annotations
